@@ -1,0 +1,1 @@
+"""Cameras, projection, triangulation and skeletons: torch and numpy only."""
