@@ -1,5 +1,7 @@
 """Projection and its inverse, against OpenCV's implementation of the same models."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -90,8 +92,8 @@ def test_projection_gradient():
 
 def test_a_point_far_outside_the_field_of_view_does_not_fold_back_into_the_image():
     cameras = make_cameras([-0.35, 0.08, 0, 0, 0], n=1)
-    cameras = Cameras(**{**cameras.__dict__, "R": torch.eye(3, dtype=torch.float64)[None],
-                         "t": torch.zeros(1, 3, dtype=torch.float64)})  # fmt: skip
+    eye, zero = torch.eye(3, dtype=torch.float64)[None], torch.zeros(1, 3, dtype=torch.float64)
+    cameras = replace(cameras, R=eye, t=zero)
     points = torch.tensor([[x, 0.0, 1.0] for x in np.linspace(1.5, 60, 200)])
     pixels, depth = project(cameras, points)
     assert not in_view(cameras, pixels, depth).any()
