@@ -18,14 +18,17 @@ Rng = np.random.Generator
 JITTER_PX = (0.5, 5.0)  # range of the standard deviation of a joint's jitter, per coordinate
 JITTER_SHARE = (0.003, 0.012)  # of the person's height in the image: log-uniform for each view
 BIAS_SHARE = 0.4  # part of a detection's jitter (standard deviation) common to all its joints
-OUTLIER_RATE = 0.03  # joints displaced by 10-60 px
+OUTLIER_RATE = 0.02  # joints displaced by 10-60 px
 OUTLIER_PX = (10.0, 60.0)
-OUTLIER_UNNOTICED = 0.3  # of these keep a high confidence
+OUTLIER_UNNOTICED = 0.2  # of these keep a high confidence
+GUESS_HIDDEN = 0.022  # of the person's height: error of an unseen joint that "all" reports
+GUESS_OUTSIDE = 0.06  # the same for joints outside the image
 MISSED_JOINTS = 0.10
 MISSED_PEOPLE = 0.06
 HALF_BODIES = 0.12  # people of whom the lower or upper half or one side is missing
-SWAPS = (0.03, 0.02, 0.02)  # left and right exchanged: whole body, arms, legs
-MIXED_LIMBS = 0.12  # of the people who overlap another one in the image
+SWAPS = (0.012, 0.008, 0.01)  # left and right exchanged: whole body, arms, legs
+SWAP_DOUBT = (0.15, 0.7)  # factor on the confidence of exchanged joints
+MIXED_LIMBS = 0.05  # of the people who overlap another one in the image
 GHOSTS = 0.07  # false people a view
 DUPLICATES = 0.04  # second detections of parts of a person, a real person's detection
 ADULT_M = 1.7
@@ -82,8 +85,9 @@ def detect(rng: Rng, views: Views, severity: np.ndarray, all_joints: np.ndarray)
 
     error = _jitter(rng, views, level)
     error, unnoticed = _outliers(rng, views, level, error)
-    far = 0.09 * views.height[..., None, None] * rng.normal(size=error.shape)
-    loose = 2.0 * _rotated(rng, error)
+    guess = views.height[..., None] * np.where(views.inside, GUESS_HIDDEN, GUESS_OUTSIDE)
+    far = guess[..., None] * rng.normal(size=error.shape)
+    loose = 1.5 * _rotated(rng, error)
     error = np.where((views.hidden & noisy)[..., None], error + loose, error)
     error = np.where((unseen & style & noisy)[..., None], error + far, error)
     confidence = _confidence(rng, views, error, unnoticed, unseen, style)
@@ -166,10 +170,10 @@ def _confidence(rng, views, error, unnoticed, unseen, style) -> np.ndarray:
     """Confidence [B, T, G, J] in 0.02..1: falls with the error, noisily; low for unseen joints."""
     B, T, G, J = unseen.shape
     relative = np.linalg.norm(error, axis=-1) / views.height[..., None].clip(30)
-    relative = np.where(unnoticed, 0.01, relative)
-    detector = np.where(style, rng.normal(4.0, 0.8, (B, 1, 1, 1)), rng.normal(2.2, 0.6, (B, 1, 1, 1)))
+    relative = np.where(unnoticed, 0.008, relative)
+    detector = np.where(style, rng.normal(4.2, 0.8, (B, 1, 1, 1)), rng.normal(2.5, 0.6, (B, 1, 1, 1)))
     logit = detector + rng.normal(0, 0.4, (B, T, G, 1)) + rng.normal(0, 0.8, (B, T, G, J))
-    logit = logit - 26 * relative - 1.6 * views.hidden - 2.8 * ~views.inside
+    logit = logit - 40 * relative - 2.8 * views.hidden - 4.5 * ~views.inside
     return (1 / (1 + np.exp(-logit))).clip(0.02, 1.0) * np.where(style | ~unseen, 1.0, 0.9)
 
 
@@ -193,8 +197,9 @@ def _swap_sides(rng: Rng, level: np.ndarray, keypoints: np.ndarray) -> np.ndarra
     body, arms, legs = np.cumsum(SWAPS)
     swapped_arms = (u < arms)[..., None] & _ARMS
     swapped_legs = ((u < body) | ((u >= arms) & (u < legs)))[..., None] & _LEGS
-    swapped = swapped_arms | swapped_legs
-    return np.where(swapped[..., None], keypoints[..., _MIRROR, :], keypoints)
+    swapped = (swapped_arms | swapped_legs)[..., None]
+    doubt = rng.uniform(*SWAP_DOUBT, (*u.shape, 1, 1)) ** np.array([0, 0, 1])
+    return np.where(swapped, keypoints[..., _MIRROR, :] * doubt, keypoints)
 
 
 def _ghosts(rng, views, level, keypoints, found) -> tuple[np.ndarray, np.ndarray]:

@@ -39,7 +39,7 @@ class WorldConfig:
     crowding: float = 0.0  # share of scenes with people close together
     clean_scenes: float = 0.0  # share of scenes with exact detections
     severity: tuple[float, float] = (1.0, 1.0)  # uniform, of the other scenes; 1: documented rates
-    all_joints_style: float = 0.5  # share of scenes whose detector reports unseen joints too
+    all_joints_style: float = 0.4  # share of scenes whose detector reports unseen joints too
     furniture: float = 0.25  # probability of each of three boxes in a scene
     edge_band: float = 0.04  # probability that a view's lower edge is covered
     calibration_error: float = 0.0  # share of scenes with calibration error
@@ -53,7 +53,7 @@ class WorldConfig:
         """Everything random: empty to crowded, clean to worse than full noise, imperfect rigs."""
         return WorldConfig(
             split=0, min_people=0, max_people=max_people, crowding=0.35, clean_scenes=0.12,
-            severity=(0.2, 1.25), calibration_error=0.4, time_offset=0.25,
+            severity=(0.2, 1.8), calibration_error=0.4, time_offset=0.25,
         )  # fmt: skip
 
     @staticmethod
