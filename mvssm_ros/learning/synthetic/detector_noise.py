@@ -16,7 +16,7 @@ import numpy as np
 Rng = np.random.Generator
 
 JITTER_PX = (0.5, 5.0)  # range of the standard deviation of a joint's jitter, per coordinate
-JITTER_SHARE = (0.003, 0.012)  # of the person's height in the image: log-uniform for each view
+JITTER_SHARE = (0.0025, 0.011)  # of the person's height in the image: log-uniform for each view
 BIAS_SHARE = 0.4  # part of a detection's jitter (standard deviation) common to all its joints
 OUTLIER_RATE = 0.02  # joints displaced by 10-60 px
 OUTLIER_PX = (10.0, 60.0)
@@ -26,8 +26,8 @@ GUESS_OUTSIDE = 0.06  # the same for joints outside the image
 MISSED_JOINTS = 0.10
 MISSED_PEOPLE = 0.06
 HALF_BODIES = 0.12  # people of whom the lower or upper half or one side is missing
-SWAPS = (0.012, 0.008, 0.01)  # left and right exchanged: whole body, arms, legs
-SWAP_DOUBT = (0.15, 0.7)  # factor on the confidence of exchanged joints
+SWAPS = (0.01, 0.008, 0.008)  # left and right exchanged: whole body, arms, legs
+DOUBT = (0.1, 0.6)  # factor on the confidence of exchanged and of mixed joints
 MIXED_LIMBS = 0.05  # of the people who overlap another one in the image
 GHOSTS = 0.07  # false people a view
 DUPLICATES = 0.04  # second detections of parts of a person, a real person's detection
@@ -170,10 +170,10 @@ def _confidence(rng, views, error, unnoticed, unseen, style) -> np.ndarray:
     """Confidence [B, T, G, J] in 0.02..1: falls with the error, noisily; low for unseen joints."""
     B, T, G, J = unseen.shape
     relative = np.linalg.norm(error, axis=-1) / views.height[..., None].clip(30)
-    relative = np.where(unnoticed, 0.008, relative)
+    relative = np.where(unnoticed, 0.006, relative)
     detector = np.where(style, rng.normal(4.2, 0.8, (B, 1, 1, 1)), rng.normal(2.5, 0.6, (B, 1, 1, 1)))
     logit = detector + rng.normal(0, 0.4, (B, T, G, 1)) + rng.normal(0, 0.8, (B, T, G, J))
-    logit = logit - 40 * relative - 2.8 * views.hidden - 4.5 * ~views.inside
+    logit = logit - 50 * relative - 2.8 * views.hidden - 4.5 * ~views.inside
     return (1 / (1 + np.exp(-logit))).clip(0.02, 1.0) * np.where(style | ~unseen, 1.0, 0.9)
 
 
@@ -187,7 +187,8 @@ def _mix_limbs(rng: Rng, views: Views, level: np.ndarray, keypoints: np.ndarray)
     nearest = np.take_along_axis(apart, other[..., None], -1)[..., 0]
     mixed = (nearest < 0.35 * views.height) & (rng.random((B, T, G)) < MIXED_LIMBS * level)
     limb = _LIMBS[rng.integers(4, size=(B, T, G))] & mixed[..., None]
-    theirs = np.take_along_axis(keypoints, other[..., None, None], 2)
+    doubt = rng.uniform(*DOUBT, (B, T, G, 1, 1)) ** np.array([0, 0, 1])
+    theirs = np.take_along_axis(keypoints, other[..., None, None], 2) * doubt
     return np.where(limb[..., None], theirs, keypoints)
 
 
@@ -198,7 +199,7 @@ def _swap_sides(rng: Rng, level: np.ndarray, keypoints: np.ndarray) -> np.ndarra
     swapped_arms = (u < arms)[..., None] & _ARMS
     swapped_legs = ((u < body) | ((u >= arms) & (u < legs)))[..., None] & _LEGS
     swapped = (swapped_arms | swapped_legs)[..., None]
-    doubt = rng.uniform(*SWAP_DOUBT, (*u.shape, 1, 1)) ** np.array([0, 0, 1])
+    doubt = rng.uniform(*DOUBT, (*u.shape, 1, 1)) ** np.array([0, 0, 1])
     return np.where(swapped, keypoints[..., _MIRROR, :] * doubt, keypoints)
 
 
