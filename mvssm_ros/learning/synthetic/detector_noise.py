@@ -22,7 +22,7 @@ OUTLIER_RATE = 0.02  # joints displaced by 10-60 px
 OUTLIER_PX = (10.0, 60.0)
 OUTLIER_UNNOTICED = 0.2  # of these keep a high confidence
 GUESS_HIDDEN = 0.022  # of the person's height: error of an unseen joint that "all" reports
-GUESS_OUTSIDE = 0.06  # the same for joints outside the image
+GUESS_OUTSIDE = 0.05  # the same for joints outside the image
 MISSED_JOINTS = 0.10
 MISSED_PEOPLE = 0.06
 HALF_BODIES = 0.12  # people of whom the lower or upper half or one side is missing
@@ -173,7 +173,7 @@ def _confidence(rng, views, error, unnoticed, unseen, style) -> np.ndarray:
     relative = np.where(unnoticed, 0.006, relative)
     detector = np.where(style, rng.normal(4.2, 0.8, (B, 1, 1, 1)), rng.normal(2.5, 0.6, (B, 1, 1, 1)))
     logit = detector + rng.normal(0, 0.4, (B, T, G, 1)) + rng.normal(0, 0.8, (B, T, G, J))
-    logit = logit - 50 * relative - 2.8 * views.hidden - 4.5 * ~views.inside
+    logit = logit - 50 * relative - 2.8 * views.hidden - 5.5 * ~views.inside
     return (1 / (1 + np.exp(-logit))).clip(0.02, 1.0) * np.where(style | ~unseen, 1.0, 0.9)
 
 
