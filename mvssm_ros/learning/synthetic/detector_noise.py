@@ -77,7 +77,7 @@ def detect(rng: Rng, views: Views, severity: np.ndarray, all_joints: np.ndarray)
     severity [B]: 0 gives the exact visible joints, 1 the rates of this module.
     all_joints [B]: style of the scene's detector, True for one that reports unseen joints too.
     """
-    B, T, G, J, _ = views.pixels.shape
+    B, T, G = views.present.shape
     level = severity[:, None, None]  # [B, 1, 1] against [B, T, G]
     style = all_joints[:, None, None, None]
     noisy = (severity > 0)[:, None, None, None]
@@ -134,10 +134,14 @@ def shuffle_and_pack(rng: Rng, found: Detections, cap: int) -> Detections:
     )
 
 
+def _log_uniform(rng: Rng, ends: tuple[float, float], shape: tuple[int, ...]) -> np.ndarray:
+    return np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]), shape))
+
+
 def _jitter(rng: Rng, views: Views, level: np.ndarray) -> np.ndarray:
     """Gaussian error [B, T, G, J, 2] that grows with the person's size, part of it common."""
     B, T, G = views.present.shape
-    share = np.exp(rng.uniform(*np.log(JITTER_SHARE), (B, T, 1)))
+    share = _log_uniform(rng, JITTER_SHARE, (B, T, 1))
     own = rng.normal(1, 0.2, (B, T, G)).clip(0.6, 1.6)
     sigma = ((share * own * views.height)[..., None] * _JOINT_FACTOR).clip(*JITTER_PX)
     alone = rng.normal(size=(B, T, G, 15, 2)) * np.sqrt(1 - BIAS_SHARE**2)
@@ -152,7 +156,7 @@ def _outliers(
     shape = error.shape[:-1]
     rate = OUTLIER_RATE * level[..., None] * np.where(views.hidden, 2.5, 1.0)
     off = rng.random(shape) < rate
-    length = np.exp(rng.uniform(*np.log(OUTLIER_PX), shape))
+    length = _log_uniform(rng, OUTLIER_PX, shape)
     length = length * (views.height / 200).clip(0.4, 1.0)[..., None]
     angle = rng.uniform(0, 2 * np.pi, shape)
     jump = length[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
@@ -166,13 +170,21 @@ def _rotated(rng: Rng, error: np.ndarray) -> np.ndarray:
     return length[..., None] * np.stack([np.cos(angle), np.sin(angle)], -1)
 
 
-def _confidence(rng, views, error, unnoticed, unseen, style) -> np.ndarray:
+def _confidence(
+    rng: Rng,
+    views: Views,
+    error: np.ndarray,
+    unnoticed: np.ndarray,
+    unseen: np.ndarray,
+    style: np.ndarray,
+) -> np.ndarray:
     """Confidence [B, T, G, J] in 0.02..1: falls with the error, noisily; low for unseen joints."""
     B, T, G, J = unseen.shape
     relative = np.linalg.norm(error, axis=-1) / views.height[..., None].clip(30)
     relative = np.where(unnoticed, 0.006, relative)
-    detector = np.where(style, rng.normal(4.2, 0.8, (B, 1, 1, 1)), rng.normal(2.5, 0.6, (B, 1, 1, 1)))
-    logit = detector + rng.normal(0, 0.4, (B, T, G, 1)) + rng.normal(0, 0.8, (B, T, G, J))
+    scene = rng.normal(size=(B, 1, 1, 1))
+    logit = np.where(style, 4.2 + 0.8 * scene, 2.5 + 0.6 * scene)
+    logit = logit + rng.normal(0, 0.4, (B, T, G, 1)) + rng.normal(0, 0.8, (B, T, G, J))
     logit = logit - 50 * relative - 2.8 * views.hidden - 5.5 * ~views.inside
     return (1 / (1 + np.exp(-logit))).clip(0.02, 1.0) * np.where(style | ~unseen, 1.0, 0.9)
 
@@ -203,14 +215,16 @@ def _swap_sides(rng: Rng, level: np.ndarray, keypoints: np.ndarray) -> np.ndarra
     return np.where(swapped, keypoints[..., _MIRROR, :] * doubt, keypoints)
 
 
-def _ghosts(rng, views, level, keypoints, found) -> tuple[np.ndarray, np.ndarray]:
+def _ghosts(
+    rng: Rng, views: Views, level: np.ndarray, keypoints: np.ndarray, found: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """A person's shape of another scene at a random place and size, half the views' rate a slot."""
     B, T, G = found.shape
     pick = (np.roll(np.arange(B), 1)[:, None], np.arange(T)[None], rng.integers(G, size=(B, T)))
     shape = keypoints[pick]  # [B, T, J, 3]
     seen = shape[..., 2:] > 0
     middle = (shape[..., :2] * seen).sum(-2) / seen.sum(-2).clip(1)
-    scale = np.exp(rng.uniform(np.log(0.35), np.log(1.1), (B, T, 1, 1)))
+    scale = _log_uniform(rng, (0.35, 1.1), (B, T, 1, 1))
     place = rng.uniform(0.05, 0.95, (B, T, 2)) * views.size
     pixels = (shape[..., :2] - middle[..., None, :]) * scale + place[..., None, :]
     confidence = shape[..., 2] * rng.uniform(0.3, 0.95, (B, T, 1))
@@ -221,7 +235,9 @@ def _ghosts(rng, views, level, keypoints, found) -> tuple[np.ndarray, np.ndarray
     return ghost[:, :, None], there[..., None]
 
 
-def _duplicates(rng, views, level, keypoints, found) -> tuple[np.ndarray, np.ndarray]:
+def _duplicates(
+    rng: Rng, views: Views, level: np.ndarray, keypoints: np.ndarray, found: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """A second, worse detection of a part of a person."""
     B, T, G = found.shape
     again = found & (rng.random((B, T, G)) < DUPLICATES * level)
@@ -231,4 +247,4 @@ def _duplicates(rng, views, level, keypoints, found) -> tuple[np.ndarray, np.nda
     pixels = shape[..., :2] + 0.03 * height * rng.normal(size=shape[..., :2].shape)
     half = _HALVES[rng.integers(4, size=(B, T, 1))]
     confidence = shape[..., 2] * ~half * rng.uniform(0.4, 1.0, (B, T, 1, 1))
-    return np.concatenate([pixels, confidence[..., None]], -1), again.any(-1, keepdims=True)
+    return np.concatenate([pixels, confidence[..., None]], -1), np.asarray(again.any(-1))[..., None]

@@ -1,4 +1,4 @@
-"""Which joints a camera cannot see: behind people, behind furniture, behind the image's edge band."""
+"""Which joints a camera cannot see: behind people, furniture or a band at the image's edge."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ def behind_people(
     """
     B, T, G, J, _ = pixels_px.shape
     a, b = _SEGMENTS.T
-    start = pixels_px[:, :, :, a].reshape(B, T, 1, G * len(a), 2)
-    along = pixels_px[:, :, :, b].reshape(B, T, 1, G * len(a), 2) - start
-    depth_a = depth_m[:, :, :, a].reshape(B, T, 1, -1)
-    depth_b = depth_m[:, :, :, b].reshape(B, T, 1, -1)
-    x = pixels_px.reshape(B, T, G * J, 1, 2)
-    to_x = x - start  # [B, T, G J, G S, 2]
-    dot = to_x[..., 0] * along[..., 0] + to_x[..., 1] * along[..., 1]
-    length2 = along[..., 0] ** 2 + along[..., 1] ** 2
-    u = (dot / np.maximum(length2, 1e-3)).clip(0, 1)
-    miss = (to_x[..., 0] - u * along[..., 0]) ** 2 + (to_x[..., 1] - u * along[..., 1]) ** 2
+
+    def ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # [B, T, 1, G S] each
+        start, end = values[:, :, :, a], values[:, :, :, b]
+        return start.reshape(B, T, 1, -1), end.reshape(B, T, 1, -1)
+
+    joint_x, joint_y = (pixels_px[..., i].reshape(B, T, G * J, 1) for i in (0, 1))
+    (x0, x1), (y0, y1), (depth_a, depth_b) = (
+        ends(v) for v in (pixels_px[..., 0], pixels_px[..., 1], depth_m)
+    )
+    dx, dy = x1 - x0, y1 - y0
+    to_x, to_y = joint_x - x0, joint_y - y0  # [B, T, G J, G S]
+    u = ((to_x * dx + to_y * dy) / np.maximum(dx * dx + dy * dy, 1e-3)).clip(0, 1)
+    miss = (to_x - u * dx) ** 2 + (to_y - u * dy) ** 2
     depth = depth_a + u * (depth_b - depth_a)
     radius = np.tile(_RADII_M, G) * focal_px[:, :, None, None] / np.maximum(depth, 0.2)
     real = np.repeat(present, len(a), -1)[:, None, None] & (np.minimum(depth_a, depth_b) > 0.2)
@@ -99,6 +102,6 @@ def behind_edge(
     probability [B] that a view has such a band; it takes 5-35 % of the image's height.
     """
     B, T = size_px.shape[:2]
-    covered = np.where(rng.random((B, T)) < probability[:, None], rng.uniform(0.05, 0.35, (B, T)), 0)
+    covered = rng.uniform(0.05, 0.35, (B, T)) * (rng.random((B, T)) < probability[:, None])
     edge = size_px[..., 1] * (1 - covered)
     return (pixels_px[..., 1] > edge[:, :, None, None]) & (covered > 0)[:, :, None, None]

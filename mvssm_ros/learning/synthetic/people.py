@@ -46,11 +46,10 @@ LIMITS_DEG: dict[str, tuple[float, float]] = {
 ANGLES = tuple(LIMITS_DEG)
 _INDEX = {name: i for i, name in enumerate(ANGLES)}
 _LIMITS = np.deg2rad(np.array(list(LIMITS_DEG.values()), np.float32)).T  # [2, A]
-_LEGS = np.array([[_INDEX[f"{n}_{s}"] for n in ("hip_flexion", "hip_abduction", "hip_rotation",
-                                                "knee")] for s in ("left", "right")])
-_ARMS = np.array([[_INDEX[f"{n}_{s}"] for n in ("shoulder_flexion", "shoulder_abduction",
-                                                "shoulder_rotation", "elbow")]
-                  for s in ("left", "right")])
+_LEG = ("hip_flexion", "hip_abduction", "hip_rotation", "knee")
+_ARM = ("shoulder_flexion", "shoulder_abduction", "shoulder_rotation", "elbow")
+_LEGS = np.array([[_INDEX[f"{name}_{side}"] for name in _LEG] for side in ("left", "right")])
+_ARMS = np.array([[_INDEX[f"{name}_{side}"] for name in _ARM] for side in ("left", "right")])
 _SIDE = np.array([1.0, -1.0], np.float32)  # left is +y
 
 # Mean and standard deviation in degrees of the angles that a mode of posture fixes; leg entries
@@ -123,7 +122,7 @@ class Motion:
 
 
 def sample_bodies(rng: Rng, n: int) -> Bodies:
-    """N people: three quarters adults, a quarter children from 1.0 m; 1-2 % left-right asymmetry."""
+    """N people: three quarters adults, a quarter children from 1.0 m; sides differ by 1-2 %."""
     adult = rng.random(n) < 0.75
     stature = np.where(adult, rng.normal(1.70, 0.10, n).clip(1.45, 2.0), rng.uniform(1.0, 1.55, n))
     child = ((1.55 - stature) / 0.55).clip(0, 1)  # 1 for a stature of 1.0 m
@@ -217,15 +216,13 @@ def forward_kinematics(bodies: Bodies, motion: Motion) -> np.ndarray:
     across = np.stack([zero, zero + 1, zero], -1)[:, None] * _SIDE[:, None]  # [N, 2, 3]
     hip = _apply(pelvis[:, None], across * bodies.hip_half[..., None])
     leg = a[:, _LEGS]  # [N, 2, 4]
-    thigh = (pelvis[:, None] @ _rot_y(-leg[..., 0]) @ _rot_x(_SIDE * leg[..., 1])
-             @ _rot_z(-_SIDE * leg[..., 2]))
+    thigh = pelvis[:, None] @ _ball_joint(leg)
     knee = hip - bodies.thigh[..., None] * thigh[..., 2]
     ankle = knee - bodies.shank[..., None] * (thigh @ _rot_y(leg[..., 3]))[..., 2]
 
     shoulder = shoulders[:, None] + _apply(chest[:, None], across * bodies.shoulder_half[..., None])
     arm = a[:, _ARMS]
-    upper = (chest[:, None] @ _rot_y(-arm[..., 0]) @ _rot_x(_SIDE * arm[..., 1])
-             @ _rot_z(-_SIDE * arm[..., 2]))
+    upper = chest[:, None] @ _ball_joint(arm)
     elbow = shoulder - bodies.upper_arm[..., None] * upper[..., 2]
     wrist = elbow - bodies.forearm[..., None] * (upper @ _rot_y(-arm[..., 3]))[..., 2]
 
@@ -331,6 +328,12 @@ def _flesh_m(bodies: Bodies) -> np.ndarray:
     flesh = bodies.stature[:, None] * np.array(share, np.float32)
     flesh[:, [8, 14]] = bodies.ankle_height[:, None]
     return flesh
+
+
+def _ball_joint(limb: np.ndarray) -> np.ndarray:
+    """Rotations [N, 2, 3, 3] of thighs or upper arms; limb [N, 2, 4] as in _LEG or _ARM."""
+    flexion, abduction, inward = limb[..., 0], _SIDE * limb[..., 1], _SIDE * limb[..., 2]
+    return _rot_y(-flexion) @ _rot_x(abduction) @ _rot_z(-inward)
 
 
 def _apply(R: np.ndarray, v: np.ndarray) -> np.ndarray:

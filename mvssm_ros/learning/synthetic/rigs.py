@@ -80,9 +80,9 @@ def perturb_calibration(rng: Rng, cameras: Cameras, error_px: np.ndarray) -> Cam
     )
     half_height = 0.5 * cameras.size_px.amin(-1).numpy()
     scale = 1 + error[..., 2] / half_height * rng.normal(size=shape)
-    scale = torch.from_numpy(scale.clip(0.9, 1.1).astype(np.float32))
-    K[..., 0, 0] *= scale
-    K[..., 1, 1] *= scale
+    zoom = torch.from_numpy(scale.clip(0.9, 1.1).astype(np.float32))
+    K[..., 0, 0] *= zoom
+    K[..., 1, 1] *= zoom
     angle = error[..., 1:2] / focal[..., None] * rng.normal(size=(*shape, 3)) / np.sqrt(2)
     turn = torch.from_numpy(_small_rotation(angle).astype(np.float32))
     # turned about its own centre: both R and t = -R c turn
@@ -185,7 +185,14 @@ def _lenses(rng: Rng, shape: tuple[int, int, int], fisheye: np.ndarray) -> np.nd
     return np.where(fisheye[..., None], lens, np.broadcast_to(out, (*shape, 8)))
 
 
-def _cameras(K, distortion, fisheye, R, t, size_px) -> Cameras:
+def _cameras(
+    K: np.ndarray,
+    distortion: np.ndarray,
+    fisheye: np.ndarray,
+    R: np.ndarray,
+    t: np.ndarray,
+    size_px: np.ndarray,
+) -> Cameras:
     def tensor(x: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(x, np.float32))
 
@@ -210,7 +217,7 @@ def _most_of_the_space(
     rng: Rng, cameras: Cameras, center: np.ndarray, size: np.ndarray
 ) -> np.ndarray:
     """Index [n, T] of the candidate that sees the most, where "enough" (random) counts as all."""
-    n, n_views, n_candidates = cameras.fisheye.shape
+    n, n_views, _ = cameras.fisheye.shape
     x, y, z = np.meshgrid(_PROBE_GRID, _PROBE_GRID, _PROBE_HEIGHTS_M, indexing="ij")
     plan = np.stack([x.ravel(), y.ravel()], -1)  # [Q, 2]
     points = np.concatenate(

@@ -140,9 +140,7 @@ class SyntheticWorld:
         places, headings = _places(rng, config, cameras, center, size, present)
         facing = np.isfinite(headings).ravel()
         heading = np.where(facing, np.nan_to_num(headings).ravel(), motion.heading)
-        motion = replace(
-            motion, place_m=places.reshape(-1, 2), heading=heading.astype(np.float32)
-        )
+        motion = replace(motion, place_m=places.reshape(-1, 2), heading=heading.astype(np.float32))
         joints = forward_kinematics(bodies, motion).reshape(B, G, 15, 3)
         seen_joints = np.repeat(joints[:, None], T, 1)  # [B, T, G, 15, 3] as each view sees them
         if config.time_offset > 0:
