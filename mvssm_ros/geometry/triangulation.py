@@ -31,6 +31,7 @@ def triangulate(
     weights: Tensor,
     prior_m: Tensor,
     *,
+    prior_information: Tensor | None = None,
     min_sigma_px: float = 1.0,
     damping: float = 1e-6,
 ) -> Triangulation:
@@ -40,6 +41,8 @@ def triangulate(
     prior_m [..., N, 3]: where rows are scaled, and the answer where fewer than two views have weight.
     The covariance is ``(J^T W J)^-1 s^2``, s the weighted residual but at least `min_sigma_px`;
     W is normalised to a mean of one over the views used. Unsolved points have a covariance of 1e6.
+    prior_information [..., N] (px^2 / m^2, isotropic) holds the answer to the prior; with it, joints
+    that fewer than two views see move as well, as far as one view and the prior can tell.
     Solving once from a rough prior leaves the rows scaled by a rough depth: `triangulate_twice`.
     """
     ray = undistort(cameras, pixels_px)  # [..., T, N, 2]
@@ -59,11 +62,16 @@ def triangulate(
     right = torch.einsum("...tnka,...tnk->...na", wA, b)
     eye = torch.eye(3, dtype=A.dtype, device=A.device)
     trace = normal.diagonal(dim1=-2, dim2=-1).sum(-1)
-    ridge = torch.where(solved, damping * trace + 1e-12, torch.ones_like(trace))
+    answered = solved
+    if prior_information is None:
+        ridge = torch.where(solved, damping * trace + 1e-12, torch.ones_like(trace))
+    else:
+        ridge = damping * trace + prior_information
+        answered = torch.ones_like(solved)
     normal = normal + ridge[..., None, None] * eye
     inverse = inverse_spd3(normal)
     delta = torch.where(
-        solved.unsqueeze(-1), (inverse @ right.unsqueeze(-1)).squeeze(-1), torch.zeros_like(prior_m)
+        answered.unsqueeze(-1), (inverse @ right.unsqueeze(-1)).squeeze(-1), torch.zeros_like(prior_m)
     )
 
     residual = torch.einsum("...tnka,...na->...tnk", A, delta) - b  # [..., T, N, 2]
@@ -74,7 +82,7 @@ def triangulate(
     variance = (mean_square * dof).clamp(min=min_sigma_px**2)
     mean_weight = total / n_used.clamp(min=1)
     covariance = inverse * (variance * mean_weight)[..., None, None]
-    covariance = torch.where(solved[..., None, None], covariance, 1e6 * eye)
+    covariance = torch.where(answered[..., None, None], covariance, 1e6 * eye)
     return Triangulation(prior_m + delta, covariance, mean_square.clamp(min=1e-12).sqrt(), solved)
 
 

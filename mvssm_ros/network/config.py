@@ -1,0 +1,107 @@
+"""What a network is made of: one dataclass, stored beside the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ABLATIONS = ("full", "no_mamba", "no_gtbs_mamba", "cross_attention", "mean")
+
+
+@dataclass(frozen=True)
+class MVSSMConfig:
+    """Sizes and switches of MV-SSM. The defaults are the keypoints preset.
+
+    frontend         "keypoints" | "resnet50" | "resnet_small": where the feature pyramid comes from
+    per_joint_maps   a token of joint j samples the maps of joint j and of its mirror (keypoints), else
+                     shared maps
+    feature_channels of a sample: those of the maps, twice with maps per joint
+    strides          network px a cell of each level
+    n_candidates     start poses where the number is fixed by the weights (0: the rig's grid decides)
+    start_pose       "t_pose" (paper) | "relaxed" (arms down: no heading preferred)
+    d_state, gated, feature_expansion, keypoint_expansion, scan_directions: the SS2D blocks
+    tree_order       scan joints along the kinematic tree instead of by index
+    view_scan        "per_view" (any number and order of views) | "serial" (paper's Figure 1c)
+    grid_from_layer  first layer (from 0) that scans the J x P grid
+    fuse             views by "mean" of those in view | "mean_all" (divide by all T) | "mean_max"
+    structural_prior weights are absolute and a joint is held to a predicted place where views are
+                     few; off: softmax over views, the paper's triangulation
+    anchor_projection  features at the anchor come through a linear map, and join the view's feature
+    view_margin_px   a joint projected up to this far outside an image still counts as in view
+    survivors        most candidates that live on after each layer but the last
+    ablation         the paper's switches: full | no_mamba (is MVGFormer) | no_gtbs_mamba (one sample
+                     a head and level) | cross_attention (tokens ask the views) | mean (the views'
+                     mean feature alone)
+    """
+
+    frontend: str = "keypoints"
+    d_model: int = 96
+    n_joints: int = 15
+    n_layers: int = 4
+    n_heads: int = 1
+    n_points: int = 5
+    feature_channels: int = 6
+    per_joint_maps: bool = True
+    strides: tuple[int, ...] = (8, 16, 32)
+    n_candidates: int = 0
+    start_pose: str = "relaxed"
+    d_state: int = 1
+    gated: bool = False
+    feature_expansion: float = 0.5
+    keypoint_expansion: float = 1.0
+    scan_directions: int = 2
+    tree_order: bool = True
+    view_scan: str = "per_view"
+    grid_from_layer: int = 2
+    fuse: str = "mean_max"
+    structural_prior: bool = True
+    anchor_projection: bool = True
+    view_margin_px: float = 48.0
+    ffn_ratio: int = 4
+    survivors: tuple[int, ...] = (24, 16, 16)
+    score_epsilon: float = 0.1
+    ablation: str = "full"
+
+    def __post_init__(self) -> None:
+        if self.ablation not in ABLATIONS:
+            raise ValueError(f"ablation must be one of {ABLATIONS}, got {self.ablation!r}")
+        if self.view_scan not in ("per_view", "serial"):
+            raise ValueError(f"view_scan must be per_view or serial, got {self.view_scan!r}")
+        if self.fuse not in ("mean", "mean_all", "mean_max"):
+            raise ValueError(f"fuse must be mean, mean_all or mean_max, got {self.fuse!r}")
+        if self.start_pose not in ("t_pose", "relaxed"):
+            raise ValueError(f"start_pose must be t_pose or relaxed, got {self.start_pose!r}")
+        if len(self.survivors) != self.n_layers - 1:
+            raise ValueError(
+                f"survivors needs {self.n_layers - 1} numbers (one a layer but the last), "
+                f"got {self.survivors}"
+            )
+
+    @property
+    def n_levels(self) -> int:
+        return len(self.strides)
+
+
+def paper_rgb(frontend: str = "resnet50", **changes) -> MVSSMConfig:
+    """The paper's network on RGB features (MODEL: 8 heads x 3 levels x 8 points, 1024 T-poses)."""
+    settings: dict = {
+        "frontend": frontend,
+        "d_model": 256,
+        "n_heads": 8,
+        "n_points": 8,
+        "feature_channels": 256,
+        "per_joint_maps": False,
+        "strides": (4, 8, 16),
+        "n_candidates": 1024,
+        "start_pose": "t_pose",
+        "d_state": 16,
+        "gated": True,
+        "feature_expansion": 2.0,
+        "keypoint_expansion": 2.0,
+        "tree_order": False,
+        "fuse": "mean",
+        "structural_prior": False,
+        "anchor_projection": False,
+        "view_margin_px": 0.0,
+        "survivors": (100, 60, 40),
+    }
+    return MVSSMConfig(**(settings | changes))

@@ -1,0 +1,88 @@
+"""Progressive regression with hierarchical tokens (MV-SSM sections 3.1 and 3.4).
+
+Every layer makes each candidate's pose better; between layers the candidates that score below
+epsilon are dropped and the tensors made compact, so that later layers pay for survivors only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from mvssm_ros.geometry.cameras import Cameras
+
+from .config import MVSSMConfig
+from .pss import LayerOutput, PSSLayer
+from .pyramid import FeaturePyramid
+
+# Given a layer's number and output, the candidates [B, M'] that live on.
+Selection = Callable[[int, LayerOutput], Tensor]
+
+
+class Decoder(nn.Module):
+    """N start poses -> the outputs of all layers, each with fewer candidates than the last."""
+
+    def __init__(self, config: MVSSMConfig):
+        super().__init__()
+        self.config = config
+        d = config.d_model
+        self.joint_embedding = nn.Parameter(torch.randn(config.n_joints, d) * 0.02)
+        self.joint_position = nn.Parameter(torch.randn(config.n_joints, d) * 0.02)
+        self.instance_embedding = (
+            nn.Parameter(torch.randn(config.n_candidates, d) * 0.02) if config.n_candidates else None
+        )
+        self.layers = nn.ModuleList(
+            PSSLayer(config, scan_grid=i >= config.grid_from_layer) for i in range(config.n_layers)
+        )
+
+    def forward(
+        self, start_m: Tensor, cameras: Cameras, pyramid: FeaturePyramid, select: Selection | None = None
+    ) -> list[LayerOutput]:
+        """start_m [B, N, J, 3] m; cameras in network pixels, [B, T].
+
+        `select` decides who lives on; by default the best-scored, see `hierarchical_selection`.
+        """
+        b, n, j, _ = start_m.shape
+        tokens = self.joint_embedding.expand(b, n, j, -1)
+        if self.instance_embedding is not None:
+            if n != len(self.instance_embedding):
+                raise ValueError(
+                    f"these weights have {len(self.instance_embedding)} candidates, got {n} start poses"
+                )
+            tokens = tokens + self.instance_embedding[:, None]
+        select = select or self.hierarchical_selection
+        poses, outputs = start_m, []
+        for i, layer in enumerate(self.layers):
+            out = layer(tokens, poses, cameras, pyramid, self.joint_position)
+            outputs.append(out)
+            if i + 1 < len(self.layers):
+                kept = out.pick(select(i, out))
+                tokens, poses = kept.tokens, kept.poses_m
+        return outputs
+
+    def hierarchical_selection(self, layer: int, out: LayerOutput) -> Tensor:
+        """The candidates that score at least epsilon, at most `survivors[layer]`, at least one."""
+        scores = out.scores
+        alive = int((scores >= self.config.score_epsilon).sum(1).amax())
+        count = max(1, min(alive, self.config.survivors[layer], scores.shape[1]))
+        return scores.topk(count, dim=1).indices
+
+
+def suppress_duplicates(poses_m: Tensor, scores: Tensor, relative_distance: float = 0.15) -> Tensor:
+    """Non-maximum suppression of poses [M, J, 3] by scores [M]: indices kept, best first.
+
+    Two poses are one person when their mean joint distance is under `relative_distance` of the
+    better pose's own size (largest extent of its joints).
+    """
+    order = scores.argsort(descending=True, stable=True)
+    poses = poses_m[order]
+    distance = (poses[:, None] - poses[None]).norm(dim=-1).mean(-1)  # [M, M]
+    size = (poses.amax(1) - poses.amin(1)).amax(-1).clamp(0.5, 2.5)  # [M]
+    same = distance < relative_distance * size[:, None]
+    kept = torch.ones(len(order), dtype=torch.bool, device=order.device)
+    for i in range(len(order)):
+        if kept[i]:
+            kept[i + 1 :] &= ~same[i, i + 1 :]
+    return order[kept]

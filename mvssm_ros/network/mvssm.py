@@ -1,0 +1,102 @@
+"""MV-SSM (Chharia et al., CVPR 2025): multi-view, multi-person 3D pose with state space models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mvssm_ros.geometry.cameras import Cameras
+
+from .candidates import grid_size, start_poses
+from .config import MVSSMConfig
+from .decoder import Decoder, Selection, suppress_duplicates
+from .pss import LayerOutput
+from .pyramid import FeaturePyramid
+
+
+@dataclass(frozen=True)
+class Detections3D:
+    """The people of one scene, best first.
+
+    poses_m [P, J, 3], covariance_m2 [P, J, 3, 3], scores [P], joint_scores [P, J] 0..1,
+    confidence [P, T, J] weights of the triangulation (0 where a view does not see the joint).
+    """
+
+    poses_m: Tensor
+    covariance_m2: Tensor
+    scores: Tensor
+    joint_scores: Tensor
+    confidence: Tensor
+
+
+class MVSSM(nn.Module):
+    """Feature pyramids of T calibrated views -> 3D people.
+
+    Any number of views >= 2, which may differ from call to call. Cameras are in network pixels (raw
+    pixels scaled as the images were) and share one metric frame with z up.
+    """
+
+    def __init__(self, config: MVSSMConfig):
+        super().__init__()
+        self.config = config
+        self.decoder = Decoder(config)
+
+    def forward(
+        self, pyramid: FeaturePyramid, cameras: Cameras, start_m: Tensor, select: Selection | None = None
+    ) -> list[LayerOutput]:
+        """All layers' outputs; pyramid and cameras [B, T], start_m [B, N, J, 3] m."""
+        if cameras.n_views < 2:
+            raise ValueError(f"MV-SSM needs at least 2 views, got {cameras.n_views}")
+        return self.decoder(start_m, cameras, pyramid, select)
+
+    def start_poses(
+        self,
+        center_m: Tensor,
+        size_m: Tensor,
+        floor_m: float | Tensor = 0.0,
+        grid: tuple[int, int] | None = None,
+    ) -> Tensor:
+        """Start poses over the spaces center, size [B, 2] m, a `grid` of columns and rows.
+
+        By default the weights say how many, or else the largest space does.
+        """
+        c = self.config
+        if grid is not None:
+            pass
+        elif c.n_candidates:
+            side = round(c.n_candidates**0.5)
+            grid = (side, c.n_candidates // side)
+        else:
+            grid = grid_size(tuple(size_m.amax(0).tolist()))
+        return start_poses(center_m, size_m, grid, c.start_pose, floor_m)
+
+    @torch.no_grad()
+    def detect(
+        self,
+        pyramid: FeaturePyramid,
+        cameras: Cameras,
+        start_m: Tensor,
+        *,
+        score_threshold: float = 0.3,
+        max_people: int | None = None,
+    ) -> list[Detections3D]:
+        """Threshold and non-maximum suppression after the last layer, one answer a scene."""
+        last = self(pyramid, cameras, start_m)[-1]
+        joint_scores = last.joint_logits.sigmoid()
+        scores = last.scores
+        people = []
+        for b in range(len(scores)):
+            alive = (scores[b] >= score_threshold).nonzero().squeeze(1)
+            kept = alive[suppress_duplicates(last.poses_m[b, alive], scores[b, alive])][:max_people]
+            people.append(
+                Detections3D(
+                    poses_m=last.poses_m[b, kept],
+                    covariance_m2=last.covariance_m2[b, kept],
+                    scores=scores[b, kept],
+                    joint_scores=joint_scores[b, kept],
+                    confidence=last.confidence[b][:, kept].transpose(0, 1),
+                )
+            )
+        return people
