@@ -155,18 +155,20 @@ def sample_bodies(rng: Rng, n: int) -> Bodies:
     return Bodies(**{k: v.astype(np.float32) for k, v in vars(bodies).items()})
 
 
-def sample_motion(rng: Rng, n: int, still: bool = False) -> Motion:
+def sample_motion(rng: Rng, n: int, posture: str | None = None) -> Motion:
     """N poses from the mixture of MODES and ARM_MODES, headings anywhere, places at the origin.
 
-    still: rates and velocities are zero. Angles are clipped to LIMITS_DEG. Three in a hundred
-    stand or sit on something 0.1-0.6 m high.
+    posture: the name of the only mode to draw from. Angles are clipped to LIMITS_DEG. Three in a
+    hundred stand or sit on something 0.1-0.6 m high.
     """
     modes = list(MODES)
     mode = rng.choice(len(modes), n, p=_mode_weights())
+    if posture is not None:
+        mode[:] = modes.index(posture)
     angles = _MODE_MEAN[mode] + _MODE_SD[mode] * rng.normal(size=(n, len(ANGLES)))
-    # a leg posture with two different sides holds for either side
     pitch = _INDEX["pelvis_pitch"]  # the hips make up for a lean, so that the feet stay under it
     angles[:, _LEGS[:, 0]] += (angles - _MODE_MEAN[mode])[:, pitch, None]
+    # a posture of the legs with two different sides is taken by either side
     swap = np.flatnonzero(rng.random(n) < 0.5)[:, None, None]
     angles[swap, _LEGS] = angles[swap, _LEGS[::-1]]
     angles[:, _ARMS] = _sample_arms(rng, n)
@@ -178,12 +180,11 @@ def sample_motion(rng: Rng, n: int, still: bool = False) -> Motion:
     _lie(rng, angles, mode == modes.index("lying"))
     angles = angles.clip(_LIMITS[0], _LIMITS[1])
     lift = np.where(rng.random(n) < 0.03, rng.uniform(0.1, 0.6, n), 0.0)
-    moving = 0.0 if still else 1.0
     direction = heading + rng.normal(0, 0.15, n)
-    velocity = (moving * speed)[:, None] * np.stack([np.cos(direction), np.sin(direction)], -1)
+    velocity = speed[:, None] * np.stack([np.cos(direction), np.sin(direction)], -1)
     return Motion(
         angles=angles.astype(np.float32),
-        angle_rates=(moving * rates).astype(np.float32),
+        angle_rates=rates.astype(np.float32),
         heading=heading.astype(np.float32),
         place_m=np.zeros((n, 2), np.float32),
         velocity_mps=velocity.astype(np.float32),
