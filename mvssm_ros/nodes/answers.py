@@ -1,0 +1,156 @@
+"""What pose_node publishes for every set: people with identity, and their markers."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode
+from rclpy.time import Time
+from std_msgs.msg import Header
+from visualization_msgs.msg import MarkerArray
+
+from mvssm_ros.geometry.skeletons import SKELETONS
+from mvssm_ros.msg import PersonArray, SkeletonInfo
+from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.markers import MarkerWriter
+from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
+from mvssm_ros.rig.synchronizer import ImageSet
+from mvssm_ros.tracking.identity import Body, IdentityTracker, TrackedBody
+
+if TYPE_CHECKING:
+    from mvssm_ros.predictor import People
+
+SKELETON = SKELETONS["panoptic15"]
+
+
+class Answers:
+    """Owns the publishers, the identities and what is on the screen.
+
+    Thread-safe: sets come from the inference thread, resets from the executor's.
+
+    Args:
+        node: the lifecycle node; its publishers send only while it is active.
+        cameras: all of the rig, in its order: bit i of every mask is cameras[i].
+        reference_frame: frame_id of everything.
+    """
+
+    def __init__(self, node: LifecycleNode, cameras: list[str], reference_frame: str) -> None:
+        self._node = node
+        self._cameras = cameras
+        self._frame = reference_frame
+        self._tracker = IdentityTracker()
+        self._marker_writer = MarkerWriter(SKELETON)
+        self._markers_wanted = True
+        self._last_stamp_ns: int | None = None  # of the last set
+        self._lock = threading.Lock()
+        self._people = self._publisher(PersonArray, "people", qos.answer_qos())
+        self._markers = self._publisher(MarkerArray, "markers", qos.answer_qos())
+        self._info = self._publisher(SkeletonInfo, "skeleton_info", qos.latched_qos())
+
+    def apply(self, values: dict[str, Any]) -> None:
+        """Take over the parameters tracking.* and publish.*."""
+        with self._lock:
+            self._tracker.gate_m = values["tracking.gate"]
+            self._tracker.max_speed_m_s = values["tracking.max_speed"]
+            self._tracker.coast_s = values["tracking.coast"]
+            self._tracker.confirm_sets = values["tracking.confirm_sets"]
+            self._marker_writer.line_width_m = values["publish.marker_width"]
+            was_wanted = self._markers_wanted
+            self._markers_wanted = values["publish.markers"]
+            if was_wanted and not self._markers_wanted:
+                self._markers.publish(self._marker_writer.clear(self._header(self._last_stamp_ns)))
+
+    def begin(self) -> None:
+        """The node has become active: say what the joints are, wipe what an earlier run left."""
+        with self._lock:
+            self._info.publish(skeleton_info_msg(SKELETON))
+            self._markers.publish(self._marker_writer.clear(self._header(None)))
+
+    def publish(self, image_set: ImageSet, people: People) -> int:
+        """Publish the people of one set, also when there are none.
+
+        Args:
+            image_set: what was used; its cameras are the views of ``people``, in that order.
+
+        Returns:
+            How many people were seen in this set.
+        """
+        bits = np.array([1 << self._cameras.index(name) for name in image_set.cameras], np.uint64)
+        bodies = _bodies(people, bits)
+        with self._lock:
+            stamp_ns = image_set.stamp_ns
+            tracked = self._tracker.update(bodies, stamp_ns)
+            self._last_stamp_ns = stamp_ns
+            message = self._people_msg(stamp_ns, tracked)
+            message.cameras_used = int(bits.sum())
+            message.stamp_spread = duration_msg(image_set.spread_ns)
+            self._send(message)
+        return len(bodies)
+
+    def give_up(self) -> None:
+        """No more sets are to be expected: everybody is lost, the markers go."""
+        with self._lock:
+            lost = self._tracker.reset()
+            if lost:
+                self._send(self._people_msg(self._last_stamp_ns, lost))
+
+    def end(self) -> None:
+        """The node stops being active: everybody is lost, one empty answer, the markers go."""
+        self.give_up()
+        with self._lock:
+            self._people.publish(self._people_msg(self._last_stamp_ns, []))
+            self._markers.publish(self._marker_writer.clear(self._header(self._last_stamp_ns)))
+
+    def close(self) -> None:
+        """Destroy the publishers, once the last messages have arrived."""
+        for publisher in (self._people, self._markers, self._info):
+            publisher.wait_for_all_acked(Duration(seconds=1))
+            self._node.destroy_lifecycle_publisher(publisher)
+
+    def _send(self, message: PersonArray) -> None:
+        now_ns = self._node.get_clock().now().nanoseconds
+        message.latency = duration_msg(now_ns - Time.from_msg(message.header.stamp).nanoseconds)
+        self._people.publish(message)
+        if self._markers_wanted:
+            self._markers.publish(self._marker_writer.update(message))
+
+    def _people_msg(self, stamp_ns: int | None, tracked: list[TrackedBody]) -> PersonArray:
+        return PersonArray(
+            header=self._header(stamp_ns),
+            skeleton=SKELETON.name,
+            cameras=self._cameras,
+            people=[person_msg(body, SKELETON) for body in tracked],
+        )
+
+    def _header(self, stamp_ns: int | None) -> Header:
+        """Before the first set there is no image whose stamp it could be: then 0."""
+        return Header(stamp=Time(nanoseconds=stamp_ns or 0).to_msg(), frame_id=self._frame)
+
+    def _publisher(self, message_type: type, topic: str, profile: Any) -> Any:
+        name = self._node.resolve_topic_name(topic)
+        return self._node.create_lifecycle_publisher(
+            message_type,
+            topic,
+            profile,
+            event_callbacks=qos.publisher_events(name, self._node.get_logger().warning),
+            qos_overriding_options=qos.overridable(),
+        )
+
+
+def _bodies(people: People, bits: np.ndarray) -> list[Body]:
+    """One Body per person; ``bits`` [T] are the mask bits of the views."""
+    masks = np.where(people.view_used, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)  # [P, 15]
+    return [
+        Body(
+            joints_m=np.asarray(people.joints_m[p], np.float64),
+            covariance_m2=np.asarray(people.covariance_m2[p], np.float64),
+            joint_confidence=np.asarray(people.joint_confidence[p], np.float64),
+            observed=np.asarray(people.observed[p], bool),
+            view_mask=masks[p],
+            score=float(people.score[p]),
+        )
+        for p in range(len(people.score))
+    ]

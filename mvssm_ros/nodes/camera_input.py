@@ -1,0 +1,294 @@
+"""One camera of the rig: its subscriptions, its calibration, and what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from mvssm_ros.errors import UserError
+from mvssm_ros.msg import Keypoints2DArray
+from mvssm_ros.nodes import conversions, optional, qos
+from mvssm_ros.nodes.extrinsics import TfExtrinsics
+from mvssm_ros.nodes.problems import Problems
+from mvssm_ros.rig.rig_file import CameraEntry
+
+# Kinds of problems.
+CALIBRATION = "calibration"
+IMAGE = "image"
+SILENT = "silent"
+STAMP = "stamp"
+QOS = "qos"
+REPROJECTION = "reprojection"
+
+_GRACE_S = 2.0  # camera_info and TF may come this much later than the first image
+_REPROJECTION_SETS = 50  # over which the median reprojection error is taken
+
+
+class CameraInput:
+    """Receives what one camera sends.
+
+    ``on_message(name, stamp_ns, message)`` is called on the executor's thread with every message
+    that has a stamp; reading the message is left to `read`, for the inference thread.
+
+    Args:
+        node: creates the subscriptions.
+        entry: from the rig file, topics already overridden by parameters.
+        keypoints_topic: used instead of the images where ``mode`` is "keypoints".
+        mode: "images" or "keypoints".
+        tf: gives extrinsics where ``entry`` has none; None without TF.
+        reference_frame: extrinsics from TF are looked up in this frame.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        entry: CameraEntry,
+        keypoints_topic: str,
+        mode: str,
+        tf: TfExtrinsics | None,
+        reference_frame: str,
+        on_message: Callable[[str, int, Any], None],
+    ) -> None:
+        self.name = entry.name
+        self.problems = Problems(f"camera '{entry.name}'", node.get_logger())
+        self.received = 0
+        self.bad = 0  # messages that could not be read
+        self._node = node
+        self._entry = entry
+        self._mode = mode
+        self._tf = tf
+        self._reference_frame = reference_frame
+        self._on_message = on_message
+        self._subscriptions: list[Any] = []
+        self._info: CameraInfo | None = None
+        self._intrinsics: conversions.Intrinsics | None = None
+        self._info_error: UserError | None = None
+        self._started_s = 0.0
+        self._first_message_s: float | None = None
+        self._reprojections_px: deque[float] = deque(maxlen=_REPROJECTION_SETS)
+        topic = keypoints_topic if mode == "keypoints" else entry.image_topic
+        self.topic = node.resolve_topic_name(topic)
+        self.info_topic = node.resolve_topic_name(entry.info_topic)
+
+    def reset_counters(self) -> None:
+        self.received = self.bad = 0
+        self._reprojections_px.clear()
+
+    def start(self) -> None:
+        """Subscribe."""
+        self._started_s = time.monotonic()
+        self._first_message_s = None
+        message_type = CompressedImage if self._entry.transport == "compressed" else Image
+        if self._mode == "keypoints":
+            message_type = Keypoints2DArray
+        self._subscribe(message_type, self.topic, self._take_message)
+        if self._entry.K is None:
+            self._subscribe(CameraInfo, self.info_topic, self._take_info)
+
+    def stop(self) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def calibrated(self, stamp_ns: int) -> CameraEntry:
+        """The camera with intrinsics and extrinsics, as valid at the stamp.
+
+        Raises:
+            UserError: one of them is missing or unusable; also reported as a problem, though not in
+                the first moments, in which camera_info and TF may be on their way.
+        """
+        try:
+            entry = self._with_extrinsics(self._with_intrinsics(self._entry), stamp_ns)
+        except UserError as error:
+            since = self._first_message_s
+            waiting = self._info is None and self._info_error is None
+            if not waiting or (since and time.monotonic() - since > _GRACE_S):
+                self.problems.report(CALIBRATION, str(error))
+            raise
+        self.problems.over(CALIBRATION)
+        return entry
+
+    def read(self, message: Any, expected_px: tuple[int, int] | None) -> np.ndarray:
+        """An image as [H, W, 3] uint8 RGB, or keypoints as [P, 15, 3] float32.
+
+        Args:
+            expected_px: width and height that the calibration is for; None if unknown.
+
+        Raises:
+            UserError: it cannot be read, or has another size; also reported as a problem.
+        """
+        where = f"camera '{self.name}', topic '{self.topic}'"
+        try:
+            if isinstance(message, Keypoints2DArray):
+                if message.width and message.height and expected_px:
+                    conversions.check_size((message.width, message.height), expected_px, where)
+                content = conversions.keypoints_to_panoptic15(message, self.name, self.topic)
+            else:
+                convert = (
+                    conversions.compressed_to_rgb
+                    if isinstance(message, CompressedImage)
+                    else conversions.image_to_rgb
+                )
+                content = convert(message, self.name, self.topic)
+                if expected_px:
+                    conversions.check_size((content.shape[1], content.shape[0]), expected_px, where)
+        except UserError as error:
+            self.bad += 1
+            self.problems.report(IMAGE, str(error))
+            raise
+        self.problems.over(IMAGE)
+        return content
+
+    def note_reprojection(self, error_px: float, limit_px: float) -> None:
+        """Take the reprojection error of one set; NaN (nobody seen) is ignored."""
+        if not math.isfinite(error_px):
+            return
+        self._reprojections_px.append(error_px)
+        if len(self._reprojections_px) < _REPROJECTION_SETS // 2:
+            return
+        if self.reprojection_px > limit_px:
+            self.problems.report(
+                REPROJECTION,
+                f"camera '{self.name}': the reprojection error is high, median"
+                f" {self.reprojection_px:.1f} px over {len(self._reprojections_px)} sets, expected"
+                f" at most {limit_px:g} px (calibration.max_reprojection_px); the calibration does"
+                " not fit the images: check intrinsics and extrinsics, or calibrate again",
+            )
+        else:
+            self.problems.over(REPROJECTION)
+
+    @property
+    def reprojection_px(self) -> float:
+        """Median over the recent sets; NaN if there were none."""
+        errors_px = list(self._reprojections_px)  # the inference thread may be appending
+        return median(errors_px) if errors_px else math.nan
+
+    def watch(self, stale: bool, silent_after_s: float) -> None:
+        """Report silence; call it now and then.
+
+        Args:
+            stale: the synchroniser has stopped waiting for this camera.
+            silent_after_s: how long a camera may take to send its first message.
+        """
+        if self.received == 0:
+            waited_s = time.monotonic() - self._started_s
+            if waited_s > silent_after_s:
+                publishers = self._node.count_publishers(self.topic)
+                hint = (
+                    "it has a publisher that sends nothing, or nothing that fits our QoS or type"
+                    if publishers
+                    else "nobody publishes it: check the camera's driver, the topic's name and"
+                    " ROS_DOMAIN_ID"
+                )
+                self.problems.report(
+                    SILENT,
+                    f"camera '{self.name}': nothing received on '{self.topic}' for"
+                    f" {waited_s:.0f} s; {hint}; the other cameras go on without it",
+                )
+        elif stale:
+            self.problems.report(
+                SILENT,
+                f"camera '{self.name}': nothing more comes on '{self.topic}'; check the camera and"
+                " its cable; the other cameras go on without it",
+            )
+        else:
+            self.problems.over(SILENT)
+
+    def _take_message(self, message: Any) -> None:
+        self.received += 1
+        if self._first_message_s is None:
+            self._first_message_s = time.monotonic()
+        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+        if stamp_ns <= 0:
+            self.bad += 1
+            self.problems.report(
+                STAMP,
+                f"camera '{self.name}', topic '{self.topic}': header.stamp is 0; images of several"
+                " cameras can only be put together by their stamps: let the driver fill it in",
+            )
+            return
+        self.problems.over(STAMP)
+        self._on_message(self.name, stamp_ns, message)
+
+    def _take_info(self, info: CameraInfo) -> None:
+        if self._info is not None and _same_calibration(info, self._info):
+            return
+        self._info = info
+        self._intrinsics, self._info_error = None, None
+        try:
+            self._intrinsics = conversions.info_to_intrinsics(info, self.name, self.info_topic)
+        except UserError as error:
+            self._info_error = error
+            self.problems.report(CALIBRATION, str(error))
+
+    def _with_intrinsics(self, entry: CameraEntry) -> CameraEntry:
+        if entry.K is not None:
+            return entry
+        if self._info_error is not None:
+            raise self._info_error
+        intrinsics = self._intrinsics
+        if intrinsics is None:
+            raise UserError(
+                f"camera '{self.name}': images arrive but no camera_info on '{self.info_topic}';"
+                f" publish it, set cameras.{self.name}.info_topic, or give intrinsics_px in the"
+                " rig file"
+            )
+        return replace(
+            entry,
+            K=intrinsics.K,
+            distortion_model=intrinsics.distortion_model,
+            distortion=intrinsics.distortion,
+            size_px=intrinsics.size_px,
+        )
+
+    def _with_extrinsics(self, entry: CameraEntry, stamp_ns: int) -> CameraEntry:
+        if entry.R is not None and entry.t_m is not None:
+            return entry
+        if self._tf is None:
+            raise UserError(
+                f"camera '{self.name}': extrinsics are neither in the rig file nor asked from TF"
+            )
+        try:
+            R, t_m = self._tf.lookup(self._reference_frame, entry.frame_id, stamp_ns)
+        except UserError as error:
+            raise UserError(f"camera '{self.name}': {error}") from error
+        return replace(entry, R=R, t_m=t_m)
+
+    def _subscribe(self, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
+        """Through message_filters' Subscriber where it is installed, so that filters can join."""
+        options = {
+            "qos_profile": qos.camera_qos(),
+            "event_callbacks": qos.subscription_events(
+                topic, lambda text: self.problems.report(QOS, f"camera '{self.name}', {text}")
+            ),
+            "qos_overriding_options": qos.overridable(),
+        }
+        filters = optional.message_filters()
+        if filters is not None:
+            subscriber = filters.Subscriber(self._node, message_type, topic, **options)
+            subscriber.registerCallback(callback)
+            self._subscriptions.append(subscriber.sub)
+        else:
+            self._subscriptions.append(
+                self._node.create_subscription(message_type, topic, callback, **options)
+            )
+
+
+def _same_calibration(a: CameraInfo, b: CameraInfo) -> bool:
+    return (
+        np.array_equal(a.k, b.k)
+        and np.array_equal(a.d, b.d)
+        and (a.width, a.height, a.distortion_model, a.binning_x, a.binning_y, a.roi)
+        == (b.width, b.height, b.distortion_model, b.binning_x, b.binning_y, b.roi)
+    )

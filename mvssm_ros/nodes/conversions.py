@@ -1,0 +1,256 @@
+"""ROS messages of a camera to what the package works on, checked field by field.
+
+Every error names the camera, the topic, what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from mvssm_ros.errors import UserError
+from mvssm_ros.frontends.detector import check_keypoints
+from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
+from mvssm_ros.msg import Keypoints2DArray
+from mvssm_ros.nodes import optional
+
+# Encodings read straight from the buffer: bytes a pixel, and OpenCV's conversion to RGB.
+_PACKED: dict[str, tuple[int, int | None]] = {
+    "rgb8": (3, None),
+    "bgr8": (3, cv2.COLOR_BGR2RGB),
+    "rgba8": (4, cv2.COLOR_RGBA2RGB),
+    "bgra8": (4, cv2.COLOR_BGRA2RGB),
+    "mono8": (1, cv2.COLOR_GRAY2RGB),
+    "8UC1": (1, cv2.COLOR_GRAY2RGB),
+    "8UC3": (3, cv2.COLOR_BGR2RGB),
+    "8UC4": (4, cv2.COLOR_BGRA2RGB),
+    "bayer_rggb8": (1, cv2.COLOR_BayerBG2RGB),  # OpenCV names the second row's second pixel first
+    "bayer_bggr8": (1, cv2.COLOR_BayerRG2RGB),
+    "bayer_gbrg8": (1, cv2.COLOR_BayerGR2RGB),
+    "bayer_grbg8": (1, cv2.COLOR_BayerGB2RGB),
+    "yuv422": (2, cv2.COLOR_YUV2RGB_UYVY),
+    "uyvy": (2, cv2.COLOR_YUV2RGB_UYVY),
+    "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
+    "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
+}
+_WIDE = ("16", "32", "64")  # bits of the encodings that hold no 8-bit picture
+
+_DISTORTION = {  # distortion_model of CameraInfo: number of coefficients
+    "plumb_bob": 5,
+    "rational_polynomial": 8,
+    "equidistant": 4,
+}
+
+RgbImage = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Intrinsics:
+    """K [3, 3] px of the image as published, its distortion and its size (width, height)."""
+
+    K: npt.NDArray[np.float64]
+    distortion_model: str
+    distortion: npt.NDArray[np.float64]
+    size_px: tuple[int, int]
+
+
+def image_to_rgb(msg: Image, camera: str, topic: str) -> RgbImage:
+    """An Image message as [H, W, 3] uint8 RGB; a view of the message where no conversion is needed.
+
+    Raises:
+        UserError: empty, 16-bit or unknown encoding, or less data than step * height.
+    """
+    where = f"camera '{camera}', topic '{topic}'"
+    if msg.width == 0 or msg.height == 0:
+        raise UserError(f"{where}: empty image ({msg.width} x {msg.height}); check the driver")
+    if any(bits in msg.encoding for bits in _WIDE):
+        raise UserError(
+            f"{where}: encoding '{msg.encoding}' is not an 8-bit picture; expected one of"
+            f" {sorted(_PACKED)}; let the driver publish bgr8, or convert before"
+        )
+    if msg.encoding not in _PACKED:
+        return _with_cv_bridge(msg, where)
+    channels, conversion = _PACKED[msg.encoding]
+    row_bytes = msg.width * channels
+    if msg.step < row_bytes:
+        raise UserError(
+            f"{where}: step is {msg.step} bytes, expected at least {row_bytes} for {msg.width}"
+            f" pixels of '{msg.encoding}'; fix the publisher"
+        )
+    if len(msg.data) < msg.step * msg.height:
+        raise UserError(
+            f"{where}: data has {len(msg.data)} bytes, expected step x height ="
+            f" {msg.step} x {msg.height} = {msg.step * msg.height}; the image is cut short"
+        )
+    rows = np.frombuffer(msg.data, np.uint8, msg.step * msg.height).reshape(msg.height, msg.step)
+    pixels = rows[:, :row_bytes].reshape(msg.height, msg.width, channels)
+    if conversion is None:
+        return np.ascontiguousarray(pixels)
+    return cv2.cvtColor(pixels, conversion)
+
+
+def compressed_to_rgb(msg: CompressedImage, camera: str, topic: str) -> RgbImage:
+    """A CompressedImage (JPEG or PNG) as [H, W, 3] uint8 RGB, in the sensor's orientation.
+
+    An EXIF orientation is ignored, because the calibration belongs to the image as it was taken.
+
+    Raises:
+        UserError: another format, data cut short, or data that cannot be decoded.
+    """
+    where = f"camera '{camera}', topic '{topic}'"
+    if any(bits in msg.format.split(";")[0] for bits in _WIDE):
+        raise UserError(f"{where}: format '{msg.format}' is not an 8-bit picture; use bgr8")
+    raw = bytes(msg.data)
+    if raw.startswith(b"\xff\xd8"):
+        whole = _jpeg_is_whole(raw)
+    elif raw.startswith(b"\x89PNG\r\n\x1a\n"):
+        whole = b"IEND" in raw[-16:]
+    else:
+        raise UserError(
+            f"{where}: format '{msg.format}' with {len(raw)} bytes is neither JPEG nor PNG;"
+            " publish one of these (image_transport 'compressed')"
+        )
+    if not whole:
+        raise UserError(
+            f"{where}: the '{msg.format}' image is cut short at {len(raw)} bytes (no end marker);"
+            " check the network and the driver"
+        )
+    decoded = cv2.imdecode(
+        np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    )
+    if decoded is None:
+        raise UserError(
+            f"{where}: the '{msg.format}' image of {len(raw)} bytes cannot be decoded;"
+            " check the network and the driver"
+        )
+    return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
+def info_to_intrinsics(msg: CameraInfo, camera: str, topic: str) -> Intrinsics:
+    """A CameraInfo as the intrinsics of the image as published (region of interest and binning in).
+
+    Raises:
+        UserError: K is all zero or no camera matrix, no size, or an unknown distortion model.
+    """
+    where = f"camera '{camera}', topic '{topic}'"
+    K = np.asarray(msg.k, dtype=np.float64).reshape(3, 3).copy()
+    if not K.any():
+        raise UserError(
+            f"{where}: K is all zero, so the camera is not calibrated; calibrate it"
+            " (camera_calibration), or give intrinsics_px in the rig file"
+        )
+    if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0 and K[2, 2] == 1):
+        raise UserError(
+            f"{where}: K = {K.tolist()} is no camera matrix, expected fx > 0, fy > 0 and a last row"
+            " of (0, 0, 1); calibrate the camera again"
+        )
+    if msg.width == 0 or msg.height == 0:
+        raise UserError(
+            f"{where}: image size {msg.width} x {msg.height}; fill in width and height, they say"
+            " for which images K holds"
+        )
+    model, coefficients = _distortion(msg, where)
+    size_px = (msg.width, msg.height)
+    if msg.roi.width and msg.roi.height:
+        K[:2, 2] -= msg.roi.x_offset, msg.roi.y_offset
+        size_px = (msg.roi.width, msg.roi.height)
+    binning = (max(msg.binning_x, 1), max(msg.binning_y, 1))
+    if binning != (1, 1):
+        for axis, factor in enumerate(binning):
+            K[axis, 2] = (K[axis, 2] + 0.5) / factor - 0.5  # pixel centres are whole numbers
+            K[axis, :2] /= factor
+        size_px = (size_px[0] // binning[0], size_px[1] // binning[1])
+    return Intrinsics(K, model, coefficients, size_px)
+
+
+def keypoints_to_panoptic15(
+    msg: Keypoints2DArray, camera: str, topic: str
+) -> npt.NDArray[np.float32]:
+    """2D people of one image as [P, 15, 3] (x px, y px, confidence; 0 = missing).
+
+    Raises:
+        UserError: unknown skeleton, arrays of another length than it has joints, or confidences
+            above 1.
+    """
+    where = f"camera '{camera}', topic '{topic}'"
+    if msg.skeleton not in SKELETONS:
+        raise UserError(
+            f"{where}: unknown skeleton '{msg.skeleton}'; expected one of {sorted(SKELETONS)}"
+        )
+    n_joints = SKELETONS[msg.skeleton].n_joints
+    people = np.zeros((len(msg.people), n_joints, 3), np.float32)
+    for index, person in enumerate(msg.people):
+        lengths = {len(person.x), len(person.y), len(person.confidence)}
+        if lengths != {n_joints}:
+            raise UserError(
+                f"{where}: x, y and confidence of a person have {len(person.x)}, {len(person.y)}"
+                f" and {len(person.confidence)} elements, expected {n_joints} for '{msg.skeleton}'"
+            )
+        people[index] = np.stack([person.x, person.y, person.confidence], axis=-1)
+    return skeleton_map(msg.skeleton).apply(check_keypoints(people, n_joints, where))
+
+
+def check_size(got_px: tuple[int, int], expected_px: tuple[int, int], where: str) -> None:
+    """Raise UserError unless an image has the size (width, height) its calibration is for."""
+    if got_px != expected_px:
+        raise UserError(
+            f"{where}: the image is {got_px[0]} x {got_px[1]}, the calibration is for"
+            f" {expected_px[0]} x {expected_px[1]}; calibrate at the resolution you publish"
+        )
+
+
+def _distortion(msg: CameraInfo, where: str) -> tuple[str, npt.NDArray[np.float64]]:
+    coefficients = np.asarray(msg.d, dtype=np.float64)
+    if not coefficients.any():
+        model = "equidistant" if msg.distortion_model == "equidistant" else "plumb_bob"
+        return model, np.zeros(_DISTORTION[model])
+    count = _DISTORTION.get(msg.distortion_model)
+    if count is None:
+        raise UserError(
+            f"{where}: unknown distortion_model '{msg.distortion_model}'; expected one of"
+            f" {sorted(_DISTORTION)}"
+        )
+    if len(coefficients) > count or not np.isfinite(coefficients).all():
+        raise UserError(
+            f"{where}: d = {coefficients.tolist()}, expected {count} finite coefficients for"
+            f" '{msg.distortion_model}'"
+        )
+    return msg.distortion_model, np.pad(coefficients, (0, count - len(coefficients)))
+
+
+def _with_cv_bridge(msg: Image, where: str) -> RgbImage:
+    library = optional.cv_bridge()
+    if library is None:
+        raise UserError(
+            f"{where}: unknown encoding '{msg.encoding}'; expected one of {sorted(_PACKED)}"
+            " (more where cv_bridge is installed)"
+        )
+    try:
+        return library.CvBridge().imgmsg_to_cv2(msg, "rgb8")
+    except Exception as error:  # CvBridgeError, cv2.error, TypeError
+        raise UserError(
+            f"{where}: encoding '{msg.encoding}' cannot be converted to RGB ({error});"
+            f" expected one of {sorted(_PACKED)}"
+        ) from error
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """True if an end-of-image marker follows the compressed data.
+
+    The segments before it are skipped by their lengths, because a thumbnail in the EXIF segment is
+    a whole JPEG with an end marker of its own.
+    """
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        kind = data[at + 1]
+        if kind == 0xFF:  # fill byte
+            at += 1
+            continue
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if kind == 0xDA:  # start of scan
+            return data.find(b"\xff\xd9", at) >= 0
+    return False

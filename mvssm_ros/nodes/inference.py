@@ -1,0 +1,163 @@
+"""From a set of messages to people: read, calibrate, predict. Runs on the inference thread."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from mvssm_ros.errors import UserError
+from mvssm_ros.geometry.cameras import Cameras
+from mvssm_ros.rig.rig_file import CameraEntry, Rig
+from mvssm_ros.rig.synchronizer import ImageSet
+
+if TYPE_CHECKING:
+    from mvssm_ros.nodes.camera_input import CameraInput
+    from mvssm_ros.predictor import People, Predictor
+
+
+def make_predictor(values: dict[str, Any]) -> Predictor:
+    """The network that the parameters model.* and input ask for.
+
+    Raises:
+        UserError: weights missing, corrupt or of another front-end; detector not installed; device
+            not there.
+    """
+    from mvssm_ros.predictor import Predictor
+
+    frontend, weights = values["model.frontend"], values["model.weights"]
+    if frontend == "resnet" and values["input"] == "keypoints":
+        raise UserError(
+            "parameter 'input' is 'keypoints', but the front-end 'resnet' works on images;"
+            " set input to 'images', or model.frontend to 'keypoints'"
+        )
+    if frontend == "resnet" and not weights:
+        raise UserError(
+            "no weights ship for the front-end 'resnet'; import some with 'mvssm weights import'"
+            " (VoxelPose, MvP or MVGFormer checkpoints) or train them with 'mvssm train', and set"
+            " model.weights to the file"
+        )
+    detector = None
+    if frontend == "keypoints" and values["input"] == "images":
+        from mvssm_ros.frontends.mediapipe import MediaPipeDetector
+
+        detector = MediaPipeDetector(max_people=values["model.max_people"])
+    if values["model.threads"] > 0:
+        torch.set_num_threads(values["model.threads"])
+    threshold = values["model.score_threshold"]
+    predictor = Predictor.from_pretrained(
+        weights or None,
+        device=values["model.device"],
+        detector=detector,
+        score_threshold=threshold if threshold >= 0 else None,
+        max_people=values["model.max_people"],
+    )
+    if predictor.frontend != frontend:
+        raise UserError(
+            f"the weights '{weights}' are for the front-end '{predictor.frontend}', the parameter"
+            f" model.frontend is '{frontend}'; set one to fit the other"
+        )
+    return predictor
+
+
+@dataclass(frozen=True)
+class Solved:
+    """The answer for one set: what of it was used, the people, milliseconds by stage."""
+
+    used: ImageSet
+    people: People
+    times_ms: dict[str, float]
+
+
+class Inference:
+    """Solves sets of messages.
+
+    Args:
+        rig: its space, and its cameras in order.
+        inputs: by camera; they read the messages and know the calibration.
+        predictor: the network.
+        mode: "images" or "keypoints": what the messages hold.
+        min_cameras: fewer usable cameras than this give no answer.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        inputs: dict[str, CameraInput],
+        predictor: Predictor,
+        mode: str,
+        min_cameras: int,
+    ) -> None:
+        self._rig = rig
+        self._inputs = inputs
+        self._predictor = predictor
+        self._mode = mode
+        self._min_cameras = min_cameras
+        self._entries: list[CameraEntry] = []  # those that self._cameras was made of
+        self._cameras: Cameras | None = None
+
+    def warm_up(self) -> None:
+        """Run once on nothing much, so that the first set does not pay for first-time costs.
+
+        Cameras whose calibration is not known yet are left out; with fewer than two left there is
+        nothing to run on.
+        """
+        entries = [
+            entry
+            for entry in self._rig.cameras.values()
+            if entry.K is not None and entry.R is not None and entry.size_px is not None
+        ]
+        if len(entries) < 2:
+            return
+        if self._mode == "keypoints":
+            centre = [np.array(entry.size_px, np.float32) / 2 for entry in entries]
+            contents = [np.full((1, 15, 3), (*xy, 1.0), np.float32) for xy in centre]
+        else:
+            contents = [np.zeros((e.size_px[1], e.size_px[0], 3), np.uint8) for e in entries]
+        self._predict(entries, contents)
+
+    def solve(self, image_set: ImageSet) -> Solved | None:
+        """The people of one set. None if fewer than ``min_cameras`` of its cameras are usable.
+
+        What is wrong with a camera is reported by its `CameraInput`; the others go on.
+        """
+        started_s = time.perf_counter()
+        entries: dict[str, CameraEntry] = {}
+        contents: list[np.ndarray] = []
+        for name, message in image_set.items.items():
+            camera = self._inputs[name]
+            try:
+                entry = camera.calibrated(image_set.stamps_ns[name])
+                contents.append(camera.read(message, entry.size_px))
+            except UserError:
+                continue  # the camera has reported it
+            entries[name] = entry
+        if len(entries) < self._min_cameras:
+            return None
+        read_s = time.perf_counter()
+        people = self._predict(list(entries.values()), contents)
+        used = ImageSet(
+            stamps_ns={name: image_set.stamps_ns[name] for name in entries},
+            items={name: image_set.items[name] for name in entries},
+        )
+        return Solved(used, people, {"read": (read_s - started_s) * 1e3, **people.timings_ms})
+
+    def _predict(self, entries: list[CameraEntry], contents: list[np.ndarray]) -> People:
+        cameras = self._cameras_of(entries)
+        if self._mode == "keypoints":
+            return self._predictor.predict_keypoints(cameras, contents, self._rig.space)
+        return self._predictor.predict_images(cameras, contents, self._rig.space)
+
+    def _cameras_of(self, entries: list[CameraEntry]) -> Cameras:
+        """As tensors; made anew only when a calibration, or the choice of cameras, has changed."""
+        same = len(entries) == len(self._entries) and all(
+            a is b for a, b in zip(entries, self._entries)
+        )
+        if self._cameras is None or not same:
+            rig = replace(self._rig, cameras={entry.name: entry for entry in entries})
+            self._cameras = rig.to_cameras()
+            self._entries = entries
+        return self._cameras

@@ -1,0 +1,93 @@
+"""Tracked bodies as Person messages."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+
+from mvssm_ros.geometry.skeletons import Skeleton
+from mvssm_ros.msg import Joint, Person, SkeletonInfo
+from mvssm_ros.nodes.rotations import quaternion_from_matrix
+from mvssm_ros.tracking.body_frame import body_frame
+from mvssm_ros.tracking.identity import TrackedBody, TrackState
+
+_NAN = math.nan
+_MAX_SECONDS = 2**31 - 1  # of a Duration
+
+
+def duration_msg(duration_ns: int) -> Duration:
+    """Nanoseconds as a Duration; beyond 68 years, as stamps on another clock give, the limit."""
+    seconds, nanosec = divmod(int(duration_ns), 1_000_000_000)
+    return Duration(sec=max(min(seconds, _MAX_SECONDS), -_MAX_SECONDS), nanosec=nanosec)
+
+
+def skeleton_info_msg(skeleton: Skeleton) -> SkeletonInfo:
+    """Names, bones and left-right counterparts of the joints."""
+    return SkeletonInfo(
+        name=skeleton.name,
+        joint_names=list(skeleton.joints),
+        edges=[int(joint) for edge in skeleton.edge_indices for joint in edge],
+        mirror=[int(joint) for joint in skeleton.mirror],
+    )
+
+
+def person_msg(tracked: TrackedBody, skeleton: Skeleton) -> Person:
+    """One person. Velocities are unknown: the identity tracker has no motion model."""
+    body = tracked.body
+    person = Person(
+        id=tracked.id,
+        track_state=int(tracked.state),
+        age=duration_msg(tracked.age_ns),
+        since_observed=duration_msg(tracked.since_observed_ns),
+        confidence=float(body.score),
+        velocity=Vector3(x=_NAN, y=_NAN, z=_NAN),
+        joints=_joint_msgs(tracked),
+    )
+    person.velocity_covariance[0] = -1.0
+    frame = body_frame(body.joints_m, body.covariance_m2, skeleton)
+    if frame is None:
+        person.pose = Pose(position=Point(x=_NAN, y=_NAN, z=_NAN))
+        person.pose_covariance[0] = -1.0
+        return person
+    x, y, z, w = (float(q) for q in quaternion_from_matrix(frame.rotation))
+    person.pose = Pose(position=_point(frame.origin_m), orientation=Quaternion(x=x, y=y, z=z, w=w))
+    person.pose_covariance = _covariance(frame.covariance)
+    person.size = Vector3(
+        x=float(frame.size_m[0]), y=float(frame.size_m[1]), z=float(frame.size_m[2])
+    )
+    return person
+
+
+def _joint_msgs(tracked: TrackedBody) -> list[Joint]:
+    body = tracked.body
+    seen_now = tracked.state in (TrackState.TENTATIVE, TrackState.CONFIRMED)
+    joints = []
+    for j, position_m in enumerate(body.joints_m):
+        joint = Joint(position=_point(position_m), velocity=Vector3(x=_NAN, y=_NAN, z=_NAN))
+        if not np.isfinite(position_m).all():
+            joint.position = Point(x=_NAN, y=_NAN, z=_NAN)
+            joint.state = Joint.MISSING
+            joint.position_covariance[0] = -1.0
+        else:
+            joint.state = Joint.OBSERVED if seen_now and body.observed[j] else Joint.PREDICTED
+            joint.confidence = float(np.clip(body.joint_confidence[j], 0.0, 1.0))
+            joint.position_covariance = _covariance(body.covariance_m2[j])
+            joint.view_mask = int(body.view_mask[j])
+        joints.append(joint)
+    return joints
+
+
+def _point(position_m: np.ndarray) -> Point:
+    return Point(x=float(position_m[0]), y=float(position_m[1]), z=float(position_m[2]))
+
+
+def _covariance(matrix: np.ndarray) -> np.ndarray:
+    """Row-major and flat; -1 in front if it is unknown."""
+    flat = np.array(matrix, dtype=np.float64).reshape(-1)
+    if not np.isfinite(flat).all():
+        flat = np.zeros_like(flat)
+        flat[0] = -1.0
+    return flat

@@ -1,0 +1,164 @@
+"""The lifecycle node `mvssm`: camera topics in, people in 3D out.
+
+configure: load the rig, the network and the detector, warm up (FAILURE with the reason if that
+cannot be). activate: subscribe and publish. deactivate: unsubscribe, everybody lost, markers
+deleted. cleanup: free the network. Transitions are for others to drive: the launch file, or
+`ros2 lifecycle set`.
+"""
+
+from __future__ import annotations
+
+import gc
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from mvssm_ros.errors import UserError
+from mvssm_ros.nodes import parameters
+from mvssm_ros.nodes.answers import Answers
+from mvssm_ros.nodes.camera_input import CameraInput
+from mvssm_ros.nodes.extrinsics import TfExtrinsics
+from mvssm_ros.nodes.inference import Inference, make_predictor
+from mvssm_ros.nodes.pipeline import Configured, Pipeline
+from mvssm_ros.nodes.rig_source import rig_from_parameters
+from mvssm_ros.nodes.spin import run_node
+
+_SUCCESS = TransitionCallbackReturn.SUCCESS
+_FAILURE = TransitionCallbackReturn.FAILURE
+
+
+class PoseNode(LifecycleNode):
+    """See the module. Keyword arguments are those of rclpy's Node."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("mvssm", **kwargs)
+        parameters.declare(self)
+        self._configured: Configured | None = None
+        self._pipeline: Pipeline | None = None
+        self._tf: TfExtrinsics | None = None
+        self.add_on_set_parameters_callback(
+            lambda changes: parameters.check_change(changes, self._configured is not None)
+        )
+        self.add_post_set_parameters_callback(self._take_changes)
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._guarded(self._configure, undo=self._unconfigure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        super().on_activate(state)  # enables the publishers
+        return self._guarded(self._activate, undo=self._deactivate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        outcome = self._guarded(self._deactivate)
+        super().on_deactivate(state)
+        return outcome
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._guarded(self._unconfigure)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._guarded(self._deactivate)
+        super().on_shutdown(state)
+        return self._guarded(self._unconfigure)
+
+    def finish(self) -> int | None:
+        """This node ends only when it is told to."""
+        return None
+
+    def close(self) -> None:
+        """Say good-bye on every topic and free everything; in whatever state the node is."""
+        self._guarded(self._deactivate)
+        self._guarded(self._unconfigure)
+
+    def _guarded(
+        self, step: Callable[[], None], undo: Callable[[], None] | None = None
+    ) -> TransitionCallbackReturn:
+        """Run one step and log what it raises, which rclpy would swallow without a word."""
+        try:
+            step()
+            return _SUCCESS
+        except UserError as error:
+            self.get_logger().error(str(error))
+        except Exception:
+            self.get_logger().error(f"unexpected error:\n{traceback.format_exc()}")
+        if undo is not None:
+            undo()
+        return _FAILURE
+
+    def _configure(self) -> None:
+        values = parameters.read(self)
+        source = rig_from_parameters(self, values)
+        rig, names = source.rig, list(source.rig.cameras)
+        if values["sync.min_cameras"] > len(names):
+            raise UserError(
+                f"parameter 'sync.min_cameras' is {values['sync.min_cameras']}, but the rig has"
+                f" only {len(names)} cameras"
+            )
+        for name in parameters.unknown_overrides(self):
+            self.get_logger().warning(
+                f"parameter '{name}' is given but does not exist; config/mvssm.yaml has them all"
+            )
+        if source.needs_tf:
+            self._tf = TfExtrinsics(self)
+        predictor = make_predictor(values)
+        inputs = {
+            name: CameraInput(
+                self,
+                entry,
+                source.keypoints_topics[name],
+                values["input"],
+                self._tf,
+                rig.reference_frame,
+                self._message_arrived,
+            )
+            for name, entry in rig.cameras.items()
+        }
+        inference = Inference(rig, inputs, predictor, values["input"], values["sync.min_cameras"])
+        inference.warm_up()
+        answers = Answers(self, names, rig.reference_frame)
+        answers.apply(values)
+        self._configured = Configured(values, rig.reference_frame, inputs, inference, answers)
+        self.get_logger().info(
+            f"configured: cameras {names}, input {values['input']}, front-end"
+            f" {predictor.frontend} on {values['model.device']}, frame '{rig.reference_frame}'"
+        )
+
+    def _unconfigure(self) -> None:
+        if self._configured is not None:
+            self._configured.answers.close()
+            self._configured = None
+        if self._tf is not None:
+            self._tf.close()
+            self._tf = None
+        gc.collect()  # the network and the detector, also what refers to itself
+
+    def _activate(self) -> None:
+        assert self._configured is not None
+        self._pipeline = Pipeline(self, self._configured)
+
+    def _deactivate(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+
+    def _message_arrived(self, camera: str, stamp_ns: int, message: Any) -> None:
+        if self._pipeline is not None:
+            self._pipeline.message_arrived(camera, stamp_ns, message)
+
+    def _take_changes(self, changes: list[Parameter]) -> None:
+        """Apply the parameters that may change while running."""
+        if self._configured is None:
+            return
+        values = parameters.read(self)
+        self._configured.values.update(values)
+        self._configured.answers.apply(values)
+        if self._pipeline is not None:
+            self._pipeline.max_reprojection_px = values["calibration.max_reprojection_px"]
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable pose_node."""
+    return run_node(PoseNode, args)
