@@ -136,7 +136,7 @@ def test_left_is_left():
 
 
 def test_walkers_move_ahead_and_their_velocities_are_those_of_the_motion():
-    bodies, motion, joints = crowd("walking")
+    bodies, motion, _ = crowd("walking")
     speed = np.linalg.norm(motion.velocity_mps, axis=-1)
     assert speed.min() >= 0.6
     assert speed.max() <= 2.0

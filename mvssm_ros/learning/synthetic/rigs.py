@@ -151,7 +151,7 @@ def _intrinsics(
     size_px = np.broadcast_to(IMAGE_SIZES_PX[index][:, :, None], (*shape, 2))
     half = 0.5 * size_px.max(-1)
     pinhole = half / np.tan(np.deg2rad(fov.clip(50, 110) / 2))
-    equidistant = half / np.deg2rad((fov + 30).clip(90, 140) / 2)
+    equidistant = half / np.deg2rad((fov + 25).clip(80, 112) / 2)
     focal = np.where(fisheye, equidistant, pinhole)
     K = np.zeros((*shape, 3, 3))
     K[..., 0, 0] = focal
@@ -181,7 +181,7 @@ def _lenses(rng: Rng, shape: tuple[int, int, int], fisheye: np.ndarray) -> np.nd
     d[1:, ..., 2:4] = rng.normal(0, 8e-4, (3, *one, 2))
     out = np.take_along_axis(d, kind[None, ..., None], 0)[0]  # [n, T, 1, 8]
     lens = np.zeros((*one, 8))
-    lens[..., :4] = rng.normal(0, (0.03, 0.01, 0.003, 0.001), (*one, 4))
+    lens[..., :4] = rng.normal(0, (0.02, 0.006, 0.002, 0.0005), (*one, 4))
     return np.where(fisheye[..., None], lens, np.broadcast_to(out, (*shape, 8)))
 
 
