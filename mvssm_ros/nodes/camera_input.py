@@ -73,6 +73,7 @@ class CameraInput:
         self._info: CameraInfo | None = None
         self._intrinsics: conversions.Intrinsics | None = None
         self._info_error: UserError | None = None
+        self._last_complete: CameraEntry | None = None
         self._started_s = 0.0
         self._first_message_s: float | None = None
         self._reprojections_px: deque[float] = deque(maxlen=_REPROJECTION_SETS)
@@ -104,6 +105,8 @@ class CameraInput:
     def calibrated(self, stamp_ns: int) -> CameraEntry:
         """The camera with intrinsics and extrinsics, as valid at the stamp.
 
+        As long as nothing changes it is the same object.
+
         Raises:
             UserError: one of them is missing or unusable; also reported as a problem, though not in
                 the first moments, in which camera_info and TF may be on their way.
@@ -117,7 +120,10 @@ class CameraInput:
                 self.problems.report(CALIBRATION, str(error))
             raise
         self.problems.over(CALIBRATION)
-        return entry
+        last = self._last_complete
+        if last is None or last.K is not entry.K or not _same_pose(last, entry):
+            self._last_complete = entry
+        return self._last_complete
 
     def read(self, message: Any, expected_px: tuple[int, int] | None) -> np.ndarray:
         """An image as [H, W, 3] uint8 RGB, or keypoints as [P, 15, 3] float32.
@@ -283,6 +289,10 @@ class CameraInput:
             self._subscriptions.append(
                 self._node.create_subscription(message_type, topic, callback, **options)
             )
+
+
+def _same_pose(a: CameraEntry, b: CameraEntry) -> bool:
+    return np.array_equal(a.R, b.R) and np.array_equal(a.t_m, b.t_m)
 
 
 def _same_calibration(a: CameraInfo, b: CameraInfo) -> bool:

@@ -17,6 +17,7 @@ from mvssm_ros.frontends.detector import check_keypoints
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
 from mvssm_ros.msg import Keypoints2DArray
 from mvssm_ros.nodes import optional
+from mvssm_ros.rig.validation import check_camera_matrix, check_distortion
 
 # Encodings read straight from the buffer: bytes a pixel, and OpenCV's conversion to RGB.
 _PACKED: dict[str, tuple[int, int | None]] = {
@@ -38,12 +39,6 @@ _PACKED: dict[str, tuple[int, int | None]] = {
     "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
 }
 _WIDE = ("16", "32", "64")  # bits of the encodings that hold no 8-bit picture
-
-_DISTORTION = {  # distortion_model of CameraInfo: number of coefficients
-    "plumb_bob": 5,
-    "rational_polynomial": 8,
-    "equidistant": 4,
-}
 
 RgbImage = npt.NDArray[np.uint8]
 
@@ -134,20 +129,10 @@ def info_to_intrinsics(msg: CameraInfo, camera: str, topic: str) -> Intrinsics:
     """A CameraInfo as the intrinsics of the image as published (region of interest and binning in).
 
     Raises:
-        UserError: K is all zero or no camera matrix, no size, or an unknown distortion model.
+        UserError: K is all zero or no camera matrix, no size, or a wrong distortion model.
     """
     where = f"camera '{camera}', topic '{topic}'"
-    K = np.asarray(msg.k, dtype=np.float64).reshape(3, 3).copy()
-    if not K.any():
-        raise UserError(
-            f"{where}: K is all zero, so the camera is not calibrated; calibrate it"
-            " (camera_calibration), or give intrinsics_px in the rig file"
-        )
-    if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0 and K[2, 2] == 1):
-        raise UserError(
-            f"{where}: K = {K.tolist()} is no camera matrix, expected fx > 0, fy > 0 and a last row"
-            " of (0, 0, 1); calibrate the camera again"
-        )
+    K = check_camera_matrix(msg.k, None, where).copy()
     if msg.width == 0 or msg.height == 0:
         raise UserError(
             f"{where}: image size {msg.width} x {msg.height}; fill in width and height, they say"
@@ -204,22 +189,10 @@ def check_size(got_px: tuple[int, int], expected_px: tuple[int, int], where: str
 
 
 def _distortion(msg: CameraInfo, where: str) -> tuple[str, npt.NDArray[np.float64]]:
-    coefficients = np.asarray(msg.d, dtype=np.float64)
-    if not coefficients.any():
-        model = "equidistant" if msg.distortion_model == "equidistant" else "plumb_bob"
-        return model, np.zeros(_DISTORTION[model])
-    count = _DISTORTION.get(msg.distortion_model)
-    if count is None:
-        raise UserError(
-            f"{where}: unknown distortion_model '{msg.distortion_model}'; expected one of"
-            f" {sorted(_DISTORTION)}"
-        )
-    if len(coefficients) > count or not np.isfinite(coefficients).all():
-        raise UserError(
-            f"{where}: d = {coefficients.tolist()}, expected {count} finite coefficients for"
-            f" '{msg.distortion_model}'"
-        )
-    return msg.distortion_model, np.pad(coefficients, (0, count - len(coefficients)))
+    """Model and coefficients. Drivers of undistorted cameras often leave the model empty."""
+    if not np.any(msg.d):
+        return "plumb_bob", np.zeros(5)
+    return msg.distortion_model, check_distortion(msg.distortion_model, msg.d, where)
 
 
 def _with_cv_bridge(msg: Image, where: str) -> RgbImage:

@@ -11,6 +11,7 @@ import torch
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import Cameras
+from mvssm_ros.rig import plausibility
 from mvssm_ros.rig.rig_file import CameraEntry, Rig
 from mvssm_ros.rig.synchronizer import ImageSet
 
@@ -29,16 +30,16 @@ def make_predictor(values: dict[str, Any]) -> Predictor:
     from mvssm_ros.predictor import Predictor
 
     frontend, weights = values["model.frontend"], values["model.weights"]
-    if frontend == "resnet" and values["input"] == "keypoints":
+    if frontend != "keypoints" and values["input"] == "keypoints":
         raise UserError(
-            "parameter 'input' is 'keypoints', but the front-end 'resnet' works on images;"
+            f"parameter 'input' is 'keypoints', but the front-end '{frontend}' works on images;"
             " set input to 'images', or model.frontend to 'keypoints'"
         )
-    if frontend == "resnet" and not weights:
+    if frontend != "keypoints" and not weights:
         raise UserError(
-            "no weights ship for the front-end 'resnet'; import some with 'mvssm weights import'"
-            " (VoxelPose, MvP or MVGFormer checkpoints) or train them with 'mvssm train', and set"
-            " model.weights to the file"
+            f"no weights ship for the front-end '{frontend}'; import some with"
+            " 'mvssm weights import' (VoxelPose, MvP or MVGFormer checkpoints), or train them with"
+            " 'mvssm train', and set model.weights to the file"
         )
     detector = None
     if frontend == "keypoints" and values["input"] == "images":
@@ -47,12 +48,11 @@ def make_predictor(values: dict[str, Any]) -> Predictor:
         detector = MediaPipeDetector(max_people=values["model.max_people"])
     if values["model.threads"] > 0:
         torch.set_num_threads(values["model.threads"])
-    threshold = values["model.score_threshold"]
     predictor = Predictor.from_pretrained(
         weights or None,
         device=values["model.device"],
         detector=detector,
-        score_threshold=threshold if threshold >= 0 else None,
+        score_threshold=values["model.score_threshold"],
         max_people=values["model.max_people"],
     )
     if predictor.frontend != frontend:
@@ -93,7 +93,7 @@ class Inference:
     ) -> None:
         self._rig = rig
         self._inputs = inputs
-        self._predictor = predictor
+        self.predictor = predictor
         self._mode = mode
         self._min_cameras = min_cameras
         self._entries: list[CameraEntry] = []  # those that self._cameras was made of
@@ -148,8 +148,8 @@ class Inference:
     def _predict(self, entries: list[CameraEntry], contents: list[np.ndarray]) -> People:
         cameras = self._cameras_of(entries)
         if self._mode == "keypoints":
-            return self._predictor.predict_keypoints(cameras, contents, self._rig.space)
-        return self._predictor.predict_images(cameras, contents, self._rig.space)
+            return self.predictor.predict_keypoints(cameras, contents, self._rig.space)
+        return self.predictor.predict_images(cameras, contents, self._rig.space)
 
     def _cameras_of(self, entries: list[CameraEntry]) -> Cameras:
         """As tensors; made anew only when a calibration, or the choice of cameras, has changed."""
@@ -158,6 +158,7 @@ class Inference:
         )
         if self._cameras is None or not same:
             rig = replace(self._rig, cameras={entry.name: entry for entry in entries})
+            plausibility.check(rig, "calibration")
             self._cameras = rig.to_cameras()
             self._entries = entries
         return self._cameras

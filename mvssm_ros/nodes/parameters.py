@@ -97,7 +97,7 @@ SPECS = (
         "model.frontend",
         "keypoints",
         "From image to features: 2D keypoints of a detector, or a ResNet on the image itself.",
-        choices=("keypoints", "resnet"),
+        choices=("keypoints", "resnet50", "resnet_small"),
     ),
     Spec(
         "model.detector",
@@ -111,10 +111,11 @@ SPECS = (
     ),
     Spec(
         "model.score_threshold",
-        -1.0,
-        "People with a lower score are not reported, 0..1. Negative: the weights' own threshold.",
-        -1.0,
+        0.3,
+        "People with a lower score, 0..1, are not reported.",
+        0.0,
         1.0,
+        dynamic=True,
     ),
     Spec("model.max_people", 10, "Most people reported at once.", 1, 64),
     Spec("space.center", [0.0, 0.0], "Middle of the floor that people walk on, x and y, m."),

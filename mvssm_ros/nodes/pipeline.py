@@ -19,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool, Trigger
 
+from mvssm_ros.errors import UserError
 from mvssm_ros.msg import RigStatus
 from mvssm_ros.nodes import qos
 from mvssm_ros.nodes.answers import Answers
@@ -134,6 +135,7 @@ class Pipeline:
             )
             return
         self._problems.over("unusable")
+        self._problems.over("inference")
         if generation != self._generation or not self._enabled:
             return
         began_s = time.perf_counter()
@@ -150,8 +152,11 @@ class Pipeline:
 
     def _inference_failed(self, error: Exception) -> None:
         self._counts.failed += 1
-        text = "".join(traceback.format_exception(error))
-        self._problems.report("inference", f"a set could not be processed:\n{text}")
+        if isinstance(error, UserError):
+            self._problems.report("inference", str(error))
+        else:
+            text = "".join(traceback.format_exception(error))
+            self._problems.report("inference", f"a set could not be processed:\n{text}")
 
     # --- on the executor's thread ---
 

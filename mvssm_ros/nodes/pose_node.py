@@ -97,6 +97,8 @@ class PoseNode(LifecycleNode):
                 f"parameter 'sync.min_cameras' is {values['sync.min_cameras']}, but the rig has"
                 f" only {len(names)} cameras"
             )
+        for text in rig.warnings():
+            self.get_logger().warning(text)
         for name in parameters.unknown_overrides(self):
             self.get_logger().warning(
                 f"parameter '{name}' is given but does not exist; config/mvssm.yaml has them all"
@@ -155,6 +157,7 @@ class PoseNode(LifecycleNode):
         values = parameters.read(self)
         self._configured.values.update(values)
         self._configured.answers.apply(values)
+        self._configured.inference.predictor.score_threshold = values["model.score_threshold"]
         if self._pipeline is not None:
             self._pipeline.max_reprojection_px = values["calibration.max_reprojection_px"]
 

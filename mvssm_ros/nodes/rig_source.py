@@ -9,6 +9,7 @@ from rclpy.node import Node
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.nodes import parameters
+from mvssm_ros.rig import plausibility
 from mvssm_ros.rig.rig_file import CameraEntry, Rig, Space, load_rig
 
 
@@ -52,8 +53,13 @@ def rig_from_parameters(node: Node, values: dict[str, Any]) -> RigSource:
                 "neither 'rig_file' nor 'camera_names' is set; give a rig file"
                 " (rig_file:=/path/to/rig.yaml), or name the cameras"
             )
-        rig = Rig(reference_frame="map", space=_no_space(values), cameras={})
-        entries = {name: _bare_entry(name) for name in names}
+        if _space(values) is None:
+            raise UserError(
+                "without a rig file the parameter 'space.size' is needed: the extent, x and y in"
+                " m, of the floor that people walk on, around 'space.center'"
+            )
+        rig = Rig()
+        entries = {name: CameraEntry.bare(name) for name in names}
     if len(entries) < 2:
         raise UserError(
             f"the rig has only the camera {list(entries)}; at least two are needed to see in 3D"
@@ -76,6 +82,7 @@ def rig_from_parameters(node: Node, values: dict[str, Any]) -> RigSource:
         space=_space(values) or rig.space,
         cameras=entries,
     )
+    plausibility.check(rig, f"rig file {path}" if path else "parameters")
     return RigSource(rig, keypoints_topics)
 
 
@@ -90,23 +97,6 @@ def _with_extrinsics(entry: CameraEntry, source: str) -> CameraEntry:
     return entry
 
 
-def _bare_entry(name: str) -> CameraEntry:
-    """A camera of which only the name is known, with the rig file's defaults."""
-    return CameraEntry(
-        name=name,
-        image_topic=f"/{name}/image_raw",
-        info_topic=f"/{name}/camera_info",
-        transport="raw",
-        frame_id=f"{name}_optical_frame",
-        size_px=None,
-        K=None,
-        distortion_model="plumb_bob",
-        distortion=None,
-        R=None,
-        t_m=None,
-    )
-
-
 def _space(values: dict[str, Any]) -> Space | None:
     """The space that the parameters give; None where they leave it to the rig file."""
     size_m = tuple(float(v) for v in values["space.size"])
@@ -116,13 +106,3 @@ def _space(values: dict[str, Any]) -> Space | None:
         raise UserError(f"parameter 'space.size' is {list(size_m)}, expected two lengths above 0 m")
     center_m = tuple(float(v) for v in values["space.center"])
     return Space(center_m=center_m, size_m=size_m, floor_m=float(values["space.floor"]))
-
-
-def _no_space(values: dict[str, Any]) -> Space:
-    space = _space(values)
-    if space is None:
-        raise UserError(
-            "without a rig file the parameter 'space.size' is needed: the extent, x and y in m, of"
-            " the floor that people walk on, around 'space.center'"
-        )
-    return space

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.nodes import optional
+from mvssm_ros.rig.validation import rotation_from_quaternion
 
 Array = npt.NDArray[np.float64]
 
@@ -27,14 +28,7 @@ def matrix_from_quaternion(quaternion_xyzw: Array) -> Array:
     library = optional.tf_transformations()
     if library is not None:
         return np.asarray(library.quaternion_matrix(unit))[:3, :3]
-    x, y, z, w = unit
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    return rotation_from_quaternion(unit, "quaternion")
 
 
 def quaternion_from_matrix(rotation: Array) -> Array:
