@@ -14,6 +14,7 @@ import sys
 import tempfile
 import xml.etree.ElementTree
 from pathlib import Path
+from typing import ClassVar
 
 from setuptools import Command, Distribution, setup
 from setuptools.command.build import build
@@ -119,7 +120,7 @@ class BuildInterfaces(Command):
     """
 
     description = "build the ROS messages with CMake"
-    user_options = []
+    user_options: ClassVar = []
 
     def initialize_options(self) -> None:
         self.build_lib = None

@@ -59,5 +59,7 @@ def test_needs_no_ros():
         "import sys; sys.modules['ament_index_python'] = None\n"
         "from mvssm_ros.share import share_dir; print(share_dir())"
     )
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert Path(answer.stdout.strip()).is_dir()
