@@ -49,7 +49,8 @@ def test_shapes_and_ranges(config: WorldConfig, n_views: int):
     batch = SyntheticWorld(config, 0).batch(6, n_views)
     B, T, D, J, _ = batch.keypoints_px.shape
     G = batch.person_valid.shape[1]
-    assert (B, T) == (6, n_views)
+    assert B == 6
+    assert n_views == T
     assert J == 15
     assert 1 <= D <= config.detections_cap
     assert 1 <= G <= config.max_people
