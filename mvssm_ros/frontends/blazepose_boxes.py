@@ -170,8 +170,7 @@ def refine_by_heatmaps(
     padded = np.zeros((n_cells + 2 * reach, n_cells + 2 * reach, len(points)))
     logits = np.clip(heatmap_logits[..., : len(points)], -50, 50)
     padded[reach:-reach, reach:-reach] = 1 / (1 + np.exp(-logits))
-    finite = np.isfinite(points).all(axis=1)
-    at = np.floor(np.where(finite[:, None], points, -1) / cell).clip(-1, n_cells).astype(int)
+    at = np.floor(np.nan_to_num(points, nan=-cell) / cell).clip(-1, n_cells).astype(int)
     step = np.arange(2 * reach + 1)
     inside = ((at >= 0) & (at < n_cells)).all(axis=1)
     corner = np.where(inside[:, None], at, 0)  # of the window in the padded map

@@ -13,7 +13,7 @@ from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import in_view, project
 
 if TYPE_CHECKING:
-    from mvssm_ros.rig.rig_file import CameraEntry, Rig
+    from mvssm_ros.rig.rig_file import CameraEntry, Rig, Space
 
 MAX_BASELINE_M = 100.0
 MIN_BASELINE_M = 0.01
@@ -157,16 +157,39 @@ def _views_of_space(rig: Rig) -> npt.NDArray[np.bool_] | None:
     return in_view(cameras, pixels, depth).numpy()
 
 
-def _focus_hint(rig: Rig) -> str:
-    """Where the cameras do look: the point nearest to all optical axes."""
+def focus_m(rig: Rig) -> npt.NDArray[np.float64] | None:
+    """The point [3] nearest to all optical axes; None if they are parallel."""
     normal, right = np.zeros((3, 3)), np.zeros(3)
     for entry in rig.cameras.values():
-        if entry.R is None or entry.center_m is None:
+        center = entry.center_m
+        if entry.R is None or center is None:
             continue
         across = np.eye(3) - np.outer(entry.R[2], entry.R[2])  # drops what lies along the axis
         normal += across
-        right += across @ entry.center_m
+        right += across @ center
     if np.linalg.cond(normal) > 1e6:
+        return None
+    return np.asarray(np.linalg.solve(normal, right))
+
+
+def suggest_space(rig: Rig) -> Space:
+    """A square on the floor around where the cameras look, as far as the nearest of them.
+
+    For importers, whose files do not say where people are. Rounded to 0.1 m; 2 to 12 m wide.
+    """
+    from mvssm_ros.rig.rig_file import Space
+
+    focus = focus_m(rig)
+    if focus is None:
+        return Space()
+    centers = [e.center_m for e in rig.cameras.values() if e.center_m is not None]
+    nearest = min(float(np.linalg.norm(c[:2] - focus[:2])) for c in centers)
+    side = round(float(np.clip(2 * nearest, 2.0, 12.0)), 1)
+    return Space((round(float(focus[0]), 1), round(float(focus[1]), 1)), (side, side), 0.0)
+
+
+def _focus_hint(rig: Rig) -> str:
+    focus = focus_m(rig)
+    if focus is None:
         return ""
-    x, y, _ = np.linalg.solve(normal, right)
-    return f"the optical axes meet near x {x:.1f}, y {y:.1f}; "
+    return f"the optical axes meet near x {focus[0]:.1f}, y {focus[1]:.1f}; "

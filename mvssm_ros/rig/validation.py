@@ -29,6 +29,7 @@ _OTHER_NAMES = {
 }
 _MAX_ROTATION_ERROR = 5e-3  # of R R^T - I: three decimals are enough
 _MAX_QUATERNION_ERROR = 1e-2  # of the norm
+_ROUNDING = 1e-9
 
 
 def check_camera_matrix(K: npt.ArrayLike, size_px: tuple[int, int] | None, where: str) -> Array:
@@ -126,6 +127,8 @@ def check_rotation(rotation: npt.ArrayLike, where: str) -> Array:
             f"{where}: mirrors (determinant -1, expected 1): one axis is flipped; in the optical"
             " frame x points right, y down, z forward"
         )
+    if error < _ROUNDING:
+        return R.copy()  # so that what was written comes back to the last digit
     left, _, right = np.linalg.svd(R)
     return left @ right
 
