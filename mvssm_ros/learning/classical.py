@@ -23,58 +23,32 @@ import torch
 from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.geometry.skeletons import PANOPTIC15
 from mvssm_ros.geometry.triangulation import rays_world
+from mvssm_ros.learning.classical_fill import BONE_M, EDGES, fill_joints
 
 J = PANOPTIC15.n_joints
 _NO_CORE = ("neck", "nose", "mid_hip")
 CORE = np.array([i for i, name in enumerate(PANOPTIC15.joints) if name not in _NO_CORE])
-TORSO = np.array([PANOPTIC15.index(n) for n in ("neck", "mid_hip", "left_hip", "right_hip",
-                                                "left_shoulder", "right_shoulder")])
-
-# A standing adult, metres: x forward, y left, z up, origin between the hips.
-STANDING_M = np.array(
-    [
-        *([0.0, 0.0, 0.52], [0.12, 0.0, 0.68], [0.0, 0.0, 0.0]),
-        *([0.0, 0.17, 0.48], [0.0, 0.21, 0.20], [0.03, 0.22, -0.05]),
-        *([0.0, 0.10, 0.0], [0.0, 0.11, -0.42], [0.0, 0.11, -0.84]),
-        *([0.0, -0.17, 0.48], [0.0, -0.21, 0.20], [0.03, -0.22, -0.05]),
-        *([0.0, -0.10, 0.0], [0.0, -0.11, -0.42], [0.0, -0.11, -0.84]),
-    ]
-)
-EDGES = PANOPTIC15.edge_indices
-BONE_M = np.linalg.norm(STANDING_M[EDGES[:, 0]] - STANDING_M[EDGES[:, 1]], axis=-1)
-
-
-def _hops() -> np.ndarray:
-    """[J, J] number of bones between two joints."""
-    hops = np.full((J, J), 99)
-    np.fill_diagonal(hops, 0)
-    hops[EDGES[:, 0], EDGES[:, 1]] = hops[EDGES[:, 1], EDGES[:, 0]] = 1
-    for k in range(J):
-        hops = np.minimum(hops, hops[:, k : k + 1] + hops[k])
-    return hops
-
-
-HOPS = _hops()
 
 
 @dataclass(frozen=True)
 class ChainConfig:
     """The chain's parameters, tuned on synthetic training scenes (never on the held-out ones)."""
 
-    min_confidence: float = 0.05
-    tolerance_m: float = 0.06  # 2D error as a length at the joint, or
+    min_confidence: float = 0.1
+    tolerance_m: float = 0.08  # 2D error as a length at the joint, or
     tolerance_px: float = 6.0  # as pixels, whichever is more
-    min_pair_score: float = 0.35
-    min_core_joints: int = 4
-    space_margin_m: float = 0.5
-    bone_factors: tuple[float, float] = (0.4, 1.8)
-    max_group_distance_m: float = 0.35
-    outlier_m: float = 0.15
+    min_pair_score: float = 0.25
+    min_core_joints: int = 3
+    space_margin_m: float = 0.6
+    bone_factors: tuple[float, float] = (0.4, 1.6)
+    max_group_distance_m: float = 0.3
+    outlier_m: float = 0.25
     keep_pair_score: float = 0.1  # below: not even used to merge
-    min_joints: int = 5
+    min_joints: int = 4
     collect_score: float = 0.3
-    min_score: float = 0.3
-    retriangulate: bool = False
+    min_score: float = 0.03
+    robust_factor: float = 0.5
+    duplicate_m: float = 0.2
 
 
 class ChainPeople(NamedTuple):
@@ -87,7 +61,8 @@ class ChainPeople(NamedTuple):
     detection: np.ndarray
 
 
-class _Poses(NamedTuple):
+@dataclass(frozen=True)
+class _Poses:
     """All 2D poses of all views as rays; N poses."""
 
     view: np.ndarray  # [N]
@@ -99,7 +74,8 @@ class _Poses(NamedTuple):
     confidence: np.ndarray  # [N, J]
 
 
-class _Pairs(NamedTuple):
+@dataclass(frozen=True)
+class _Pairs:
     """Two-view triangulations; M pairs."""
 
     poses: np.ndarray  # [M, 2] rows of _Poses
@@ -114,7 +90,7 @@ def triangulate_people(
     keypoints_px: list[np.ndarray],
     space_center_m: np.ndarray,
     space_size_m: np.ndarray,
-    config: ChainConfig = ChainConfig(),  # noqa: B008 - frozen
+    config: ChainConfig = ChainConfig(),
 ) -> ChainPeople:
     """People of one set of T views.
 
@@ -126,30 +102,27 @@ def triangulate_people(
     poses = _rays(cameras, keypoints_px, config)
     pairs = _triangulate_pairs(poses, space_center_m, space_size_m, config)
     groups = _group(pairs, config)
-    people = _separate(groups, pairs, poses, config)
-    joints, observed, score, members = [], [], [], []
-    taken = {row for person in people for row in person}
-    for person in people:
+    persons = _separate(groups, pairs, poses)
+    people = []
+    taken = {row for person in persons for row in person}
+    for person in persons:
         merged = _merge(person, pairs, poses, config)
-        extra = _collect(merged, person, poses, taken, config)
-        if extra:
-            taken.update(extra)
-            person = person + extra
-            merged = _merge(person, pairs, poses, config)
-        if merged.observed.sum() < config.min_joints or merged.score < config.min_score:
-            continue
-        joints.append(_fill(merged, person, poses))
-        observed.append(merged.observed)
-        score.append(merged.score)
-        row = np.full(cameras.n_views, -1)
-        row[poses.view[person]] = poses.index[person]
-        members.append(row)
-    n = len(joints)
+        more = _collect(merged, person, poses, taken, config)
+        if more:
+            taken.update(more)
+            merged = _merge(person + more, pairs, poses, config)
+        if merged.observed.sum() >= config.min_joints and merged.score >= config.min_score:
+            people.append(merged)
+    people = _without_duplicates(people, config)
+    n = len(people)
+    detection = np.full((n, cameras.n_views), -1)
+    for row, merged in zip(detection, people, strict=True):
+        row[poses.view[merged.poses]] = poses.index[merged.poses]
     return ChainPeople(
-        np.array(joints).reshape(n, J, 3),
-        np.array(observed, dtype=bool).reshape(n, J),
-        np.array(score, dtype=np.float64),
-        np.array(members, dtype=np.int64).reshape(n, cameras.n_views),
+        np.array([_filled(merged, poses) for merged in people]).reshape(n, J, 3),
+        np.array([merged.observed for merged in people], dtype=bool).reshape(n, J),
+        np.array([merged.score for merged in people], dtype=np.float64),
+        detection,
     )
 
 
@@ -158,21 +131,20 @@ def _rays(cameras: Cameras, keypoints_px: list[np.ndarray], config: ChainConfig)
     cameras = cameras.to(torch.float64)
     longest = max([len(k) for k in keypoints_px], default=0)
     padded = np.zeros((cameras.n_views, longest, J, 3))
-    for view, keypoints in enumerate(keypoints_px):
-        padded[view, : len(keypoints)] = keypoints
+    for row, keypoints in zip(padded, keypoints_px, strict=True):
+        row[: len(keypoints)] = keypoints
     confidence = np.where(padded[..., 2] > config.min_confidence, padded[..., 2], 0.0)
     pixels = torch.from_numpy(padded[..., :2]).reshape(cameras.n_views, -1, 2)
     origin, direction = rays_world(cameras, pixels)
-    direction = direction.reshape(cameras.n_views, longest, J, 3).numpy()
-    view, index = np.nonzero((confidence > 0).sum(-1) >= 2)
+    view, within = np.nonzero((confidence > 0).sum(-1) >= 2)
     return _Poses(
         view,
-        index,
+        within,
         origin.numpy()[view],
-        direction[view, index],
+        direction.reshape(cameras.n_views, longest, J, 3).numpy()[view, within],
         cameras.R[:, 2].numpy()[view],
         cameras.focal_px.numpy()[view],
-        confidence[view, index],
+        confidence[view, within],
     )
 
 
@@ -185,7 +157,7 @@ def _tolerance_m(depth_m: np.ndarray, focal_px: np.ndarray, config: ChainConfig)
 def _triangulate_pairs(
     poses: _Poses, center_m: np.ndarray, size_m: np.ndarray, config: ChainConfig
 ) -> _Pairs:
-    """Every pair of 2D poses of different views, triangulated and scored; the good ones are kept."""
+    """Every pair of 2D poses of different views, triangulated and scored; good ones are kept."""
     first, second = np.triu_indices(len(poses.view), 1)
     other_view = poses.view[first] != poses.view[second]
     a, b = first[other_view], second[other_view]
@@ -213,26 +185,24 @@ def _triangulate_pairs(
     half = 0.5 * np.asarray(size_m) + config.space_margin_m
     inside = (np.abs(joints[..., :2] - np.asarray(center_m)) < half).all(-1)
     inside &= (joints[..., 2] > -0.5) & (joints[..., 2] < 2.7) & (depth1 > 0.1) & (depth2 > 0.1)
-    fits = np.clip(1 - gap, 0, 1) * inside * seen
-    fits *= _bones_plausible(joints, seen, tol1 / np.sqrt(sine2), config)
+    plausible = inside * _bones_plausible(joints, seen, tol1 / np.sqrt(sine2), config)
+    fits = np.clip(1 - gap, 0, 1) * seen * plausible
 
     core_seen = seen[:, CORE]
     confidence = np.sqrt(c1 * c2)[:, CORE] * core_seen
     score = (fits[:, CORE] * confidence).sum(-1) / np.maximum(confidence.sum(-1), 1e-9)
     score *= core_seen.sum(-1) >= config.min_core_joints
-    # Along the bisector a two-view joint is less certain the nearer the rays are to parallel.
+    # A two-view joint is less certain the nearer its rays are to parallel.
     variance = (tol1**2 + tol2**2) * (1 + 1 / sine2)
-    weight = fits * np.sqrt(c1 * c2) / variance
+    weight = np.sqrt(c1 * c2) * np.maximum(plausible, 0.05) * inside / variance / (1 + gap**2) ** 2
     keep = score > config.keep_pair_score
-    return _Pairs(
-        np.stack([a, b], -1)[keep], joints[keep], weight[keep], fits[keep], score[keep]
-    )
+    return _Pairs(np.stack([a, b], -1)[keep], joints[keep], weight[keep], fits[keep], score[keep])
 
 
 def _bones_plausible(
     joints: np.ndarray, seen: np.ndarray, sigma_m: np.ndarray, config: ChainConfig
 ) -> np.ndarray:
-    """[M, J] factor: 1 where every bone at the joint has a human length, down to 0 where none has."""
+    """[M, J] factor: the share of the bones at each joint that have a human length."""
     low, high = config.bone_factors
     ends = EDGES.T
     length = np.linalg.norm(joints[:, ends[0]] - joints[:, ends[1]], axis=-1)  # (M, E)
@@ -268,9 +238,7 @@ def _group(pairs: _Pairs, config: ChainConfig) -> list[np.ndarray]:
     return [good[group] for group in groups]
 
 
-def _separate(
-    groups: list[np.ndarray], pairs: _Pairs, poses: _Poses, config: ChainConfig
-) -> list[list[int]]:
+def _separate(groups: list[np.ndarray], pairs: _Pairs, poses: _Poses) -> list[list[int]]:
     """Gives every 2D pose to one person and every person one 2D pose a view.
 
     The group with the most support (sum of its pairs' scores) chooses first.
@@ -299,9 +267,13 @@ def _separate(
     return people
 
 
-class _Merged(NamedTuple):
-    joints_m: np.ndarray  # [J, 3]
-    observed: np.ndarray  # [J]
+@dataclass(frozen=True)
+class _Merged:
+    """One person: its 2D poses (rows of _Poses), joints [J, 3] (NaN unobserved), observed [J]."""
+
+    poses: list[int]
+    joints_m: np.ndarray
+    observed: np.ndarray
     score: float
 
 
@@ -315,12 +287,11 @@ def _merge(person: list[int], pairs: _Pairs, poses: _Poses, config: ChainConfig)
     total = weight.sum(0)
     observed = total > 0
     mean = (weight[..., None] * proposal).sum(0) / np.maximum(total, 1e-12)[:, None]
-    joints = np.where(observed[:, None], mean, np.nan)
-    if config.retriangulate:
-        joints = _retriangulate(joints, observed, person, poses, config)
+    joints = _solve_all_views(mean, person, poses, config)
+    joints[~observed] = np.nan
     fits = (weight * pairs.joint_score[mine]).sum(0) / np.maximum(total, 1e-12)
-    views = len(person)
-    return _Merged(joints, observed, float(fits.mean() * (1 - 0.5 ** (views - 1))))
+    score = float(fits.mean() * (1 - 0.5 ** (len(person) - 1)))  # surer with every further view
+    return _Merged(person, joints, observed, score)
 
 
 def _weighted_median(proposal: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -332,31 +303,35 @@ def _weighted_median(proposal: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return np.take_along_axis(values, reached.argmax(0)[None], 0)[0]
 
 
-def _ray_distance_m(poses: _Poses, rows: np.ndarray, joints: np.ndarray, config: ChainConfig):
-    """Distance of joints [J, 3] from the rays of 2D poses [R], and the tolerance there: [R, J]."""
+def _ray_distance_m(
+    poses: _Poses, rows: np.ndarray, joints: np.ndarray, config: ChainConfig
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distance of joints [J, 3] from the rays of 2D poses [R], tolerance there, depth: [R, J]."""
     to_joint = joints[None] - poses.origin_m[rows][:, None]
-    direction = poses.direction[rows]
-    distance = np.linalg.norm(np.cross(to_joint, direction), axis=-1)
+    distance = np.linalg.norm(np.cross(to_joint, poses.direction[rows]), axis=-1)
     depth = (to_joint * poses.forward[rows][:, None]).sum(-1)
     return distance, _tolerance_m(depth, poses.focal_px[rows][:, None], config), depth
 
 
-def _retriangulate(joints, observed, person, poses, config: ChainConfig) -> np.ndarray:
-    """All views at once, robustly: rays are reweighted by their distance (Geman-McClure)."""
+def _solve_all_views(
+    joints: np.ndarray, person: list[int], poses: _Poses, config: ChainConfig
+) -> np.ndarray:
+    """From the merged joints [J, 3] to the points nearest to all rays at once, rays far off
+    counting little (Geman-McClure weights, three rounds)."""
     rows = np.array(person)
     direction = poses.direction[rows]
     across = np.eye(3) - direction[..., :, None] * direction[..., None, :]  # (R, J, 3, 3)
-    out = joints.copy()
+    across_origin = (across @ poses.origin_m[rows][:, None, :, None])[..., 0]  # (R, J, 3)
     for _ in range(3):
-        distance, tolerance, _ = _ray_distance_m(poses, rows, np.nan_to_num(out), config)
-        robust = 1 / (1 + (distance / tolerance) ** 2) ** 2
-        weight = poses.confidence[rows] * robust / tolerance**2
-        normal = (weight[..., None, None] * across).sum(0)
-        seen = across @ poses.origin_m[rows][:, None, :, None]
-        right = (weight[..., None, None] * seen).sum(0)
-        normal[~observed] = np.eye(3)
-        out = np.where(observed[:, None], np.linalg.solve(normal, right)[..., 0], np.nan)
-    return out
+        distance, tolerance, _ = _ray_distance_m(poses, rows, joints, config)
+        sigma = config.robust_factor * tolerance
+        weight = poses.confidence[rows] / tolerance**2 / (1 + (distance / sigma) ** 2) ** 2
+        # A ray alone leaves its own direction free: a weak pull to the joint as it was.
+        pull = 1e-6 * weight.sum(0)[:, None, None] * np.eye(3) + 1e-12 * np.eye(3)
+        normal = (weight[..., None, None] * across).sum(0) + pull
+        right = (weight[..., None] * across_origin).sum(0) + (pull @ joints[..., None])[..., 0]
+        joints = np.linalg.solve(normal, right[..., None])[..., 0]
+    return joints
 
 
 def _collect(
@@ -364,8 +339,12 @@ def _collect(
 ) -> list[int]:
     """2D poses of further views, owned by nobody, on which the merged person projects."""
     free = np.array(
-        [r for r in range(len(poses.view)) if r not in taken and poses.view[r] not in
-         poses.view[person]], dtype=np.int64
+        [
+            r
+            for r in range(len(poses.view))
+            if r not in taken and poses.view[r] not in poses.view[person]
+        ],
+        dtype=np.int64,
     )
     if not len(free) or not merged.observed.any():
         return []
@@ -385,28 +364,23 @@ def _collect(
     return out
 
 
-def _fill(merged: _Merged, person: list[int], poses: _Poses) -> np.ndarray:
-    """Joints that no two views gave: as in a standing body, from the nearest joint of the skeleton;
-    on the ray where one view saw the joint."""
-    known = merged.observed
-    joints = merged.joints_m.copy()
-    # Turn about the vertical that brings the standing body onto the known joints best.
-    body = STANDING_M[known] - STANDING_M[known].mean(0)
-    real = joints[known] - joints[known].mean(0)
-    sine = (body[:, 0] * real[:, 1] - body[:, 1] * real[:, 0]).sum()
-    cosine = (body[:, :2] * real[:, :2]).sum()
-    yaw = np.arctan2(sine, cosine)
-    turn = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
-    for j in np.flatnonzero(~known):
-        hops = np.where(known, HOPS[j], 99)
-        near = hops == hops.min()
-        guess = (joints[near] + (STANDING_M[j] - STANDING_M[near]) @ turn.T).mean(0)
-        rows = [row for row in person if poses.confidence[row, j] > 0]
-        if rows:
-            row = max(rows, key=lambda r: poses.confidence[r, j])
-            direction = poses.direction[row, j]
-            on_ray = poses.origin_m[row] + direction * ((guess - poses.origin_m[row]) @ direction)
-            if np.linalg.norm(on_ray - guess) < 0.5:
-                guess = on_ray
-        joints[j] = guess
-    return joints
+def _without_duplicates(people: list[_Merged], config: ChainConfig) -> list[_Merged]:
+    """The surest of those whose joints are near each other."""
+    kept: list[_Merged] = []
+    for person in sorted(people, key=lambda p: -p.score):
+        apart = [np.linalg.norm(person.joints_m - other.joints_m, axis=-1) for other in kept]
+        near = [np.isfinite(a).sum() >= 3 and np.nanmedian(a) < config.duplicate_m for a in apart]
+        if not any(near):
+            kept.append(person)
+    return kept
+
+
+def _filled(merged: _Merged, poses: _Poses) -> np.ndarray:
+    rows = merged.poses
+    return fill_joints(
+        merged.joints_m,
+        merged.observed,
+        poses.origin_m[rows],
+        poses.direction[rows],
+        poses.confidence[rows],
+    )

@@ -196,9 +196,7 @@ def duplicate_rate(matches: Matches, threshold_m: float = FOUND_WITHIN_M) -> flo
 
 def summary(matches: Matches) -> dict[str, float]:
     """All measures under the names used in tables: AP and rates in per cent, MPJPE in mm."""
-    figures = {
-        f"AP{t}": 100.0 * average_precision(matches, t / 1000.0) for t in AP_THRESHOLDS_MM
-    }
+    figures = {f"AP{t}": 100.0 * average_precision(matches, t / 1000.0) for t in AP_THRESHOLDS_MM}
     figures["mAP"] = sum(figures.values()) / len(figures)
     figures["recall500"] = 100.0 * recall(matches)
     figures["MPJPE_mm"] = 1000.0 * mpjpe_m(matches)

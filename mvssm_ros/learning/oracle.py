@@ -19,7 +19,7 @@ _REWEIGHTINGS = 4  # solves; each scales the rows by the depths that the one bef
 
 
 class OraclePeople(NamedTuple):
-    """joints_m [B, G, J, 3], NaN where fewer than two views give the joint; valid [B, G, J] bool."""
+    """joints_m [B, G, J, 3], NaN where fewer than two views see the joint; valid [B, G, J] bool."""
 
     joints_m: Tensor
     valid: Tensor
@@ -64,7 +64,9 @@ def triangulate_true_people(
     return OraclePeople(torch.where(valid[..., None], joints, torch.nan), valid)
 
 
-def _detection_of_person(confidence: Tensor, identity: Tensor, n_people: int) -> tuple[Tensor, Tensor]:
+def _detection_of_person(
+    confidence: Tensor, identity: Tensor, n_people: int
+) -> tuple[Tensor, Tensor]:
     """Index of the surest detection of each person in each view, and whether there is one.
 
     confidence [B, T, D, J], identity [B, T, D] -> index, found [B, T, G].

@@ -37,7 +37,8 @@ def test_perfect_prediction_scores_everything():
     assert figures["mAP"] == pytest.approx(100)
     assert figures["recall500"] == 100
     assert figures["MPJPE_mm"] == 0
-    assert figures["phantom_percent"] == 0 and figures["duplicate_percent"] == 0
+    assert figures["phantom_percent"] == 0
+    assert figures["duplicate_percent"] == 0
 
 
 def test_ap_worked_by_hand():

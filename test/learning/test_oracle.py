@@ -58,8 +58,10 @@ def test_a_joint_needs_two_views_and_a_person_with_none_is_not_found():
     keypoints[0, 2:, 0, 6, 2] = 0  # joint 6 left in two
     identity[0, 1:, 1] = -1  # person 1 left in one view
     out = triangulate_true_people(cameras, keypoints, identity, 2, START_M)
-    assert out.valid[0, 0].sum() == 14 and not out.valid[0, 0, 5]
-    assert not out.valid[0, 1].any() and out.joints_m[0, 1].isnan().all()
+    assert out.valid[0, 0].sum() == 14
+    assert not out.valid[0, 0, 5]
+    assert not out.valid[0, 1].any()
+    assert out.joints_m[0, 1].isnan().all()
     torch.testing.assert_close(out.joints_m[0, 0, 6], truth[0, 0, 6], atol=1e-4, rtol=0)
 
 
