@@ -140,7 +140,7 @@ def rotation_from_quaternion(quaternion_xyzw: npt.ArrayLike, where: str) -> Arra
         UserError: the norm differs from 1 by more than 1 %.
     """
     q = np.asarray(quaternion_xyzw, np.float64)
-    norm = math.sqrt(min(float(q @ q), 1e300))
+    norm = math.hypot(*q)
     if not abs(norm - 1) <= _MAX_QUATERNION_ERROR:
         raise UserError(
             f"{where}: is not a unit quaternion: its norm is {norm:.4g}, expected 1; the order is"
