@@ -1,4 +1,4 @@
-"""Every way to install the package, each from a fresh copy into a fresh environment.
+"""Every way to install the package, each from a fresh copy of the package.
 
 Minutes, so not part of `make test`: run by `make test-packaging`.
 """
@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import sys
-import zipfile
+import tarfile
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ import pytest
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(1800)]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-CONSTRAINTS = CHECKOUT / "requirements" / "constraints.txt"
+REQUIREMENTS = CHECKOUT / "requirements"
+CONSTRAINTS = REQUIREMENTS / "constraints.txt"
 
 # What an installed package must be able to do, wherever it was installed to and however.
 WORKS = """
@@ -82,18 +85,6 @@ def copy_of_the_package(target: Path) -> Path:
     return target
 
 
-def fresh_venv(folder: Path) -> Path:
-    """Make a virtual environment with the torch of this one and return its bin folder."""
-    import torch
-
-    base = (
-        Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    )
-    run(base, "-m", "venv", folder, cwd=folder.parent)
-    run(folder / "bin" / "pip", "install", "-q", f"torch=={torch.__version__}", cwd=folder.parent)
-    return folder / "bin"
-
-
 def python_files(folder: Path) -> set[str]:
     """List the files of the installed Python package, except what differs by its nature."""
     ignored = {".pyc", ".c"}  # byte code; the generator's sources, which colcon installs too
@@ -126,101 +117,109 @@ def scratch(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def pip_environment(scratch) -> Path:
-    """bin/ of an environment into which `pip install .` put the package, in build isolation."""
-    source = copy_of_the_package(scratch / "pip_source")
-    bin_dir = fresh_venv(scratch / "pip_venv")
-    run(bin_dir / "pip", "install", "-q", "-c", CONSTRAINTS, ".", cwd=source)
-    return bin_dir
+def environment(scratch) -> Path:
+    """A fresh virtual environment with the torch of this one; every user leaves it without ours."""
+    base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
+    run(base, "-m", "venv", scratch / "venv", cwd=scratch)
+    torch = f"torch=={version('torch')}"
+    run(scratch / "venv/bin/pip", "install", "-q", "--no-compile", torch, cwd=scratch)
+    return scratch / "venv"
+
+
+@dataclass
+class PipInstall:
+    """What was seen of a pip install while it was there."""
+
+    imported_from: str
+    help_text: str
+    package_files: set[str]  # of the Python package, relative to it
+    prefix_files: set[str]
+    left_behind: set[str]  # under the prefix, after pip uninstall
+
+
+def pip_install(environment: Path, source: Path, *options: str) -> PipInstall:
+    """Install from `source` in build isolation, look at the result and uninstall it again."""
+    bin_dir = environment / "bin"
+    run(bin_dir / "pip", "install", "-q", "-c", CONSTRAINTS, *options, ".", cwd=source)
+    (site_packages,) = environment.glob("lib/python*/site-packages")
+    seen = PipInstall(
+        imported_from=run(bin_dir / "python", "-c", WORKS, cwd=environment).strip(),
+        help_text=run(bin_dir / "mvssm", "--help", cwd=environment),
+        package_files=python_files(site_packages / "mvssm_ros"),
+        prefix_files=prefix_files(environment),
+        left_behind=set(),
+    )
+    run(bin_dir / "pip", "uninstall", "-q", "-y", "mvssm_ros", cwd=environment)
+    seen.left_behind = prefix_files(environment)
+    return seen
 
 
 @pytest.fixture(scope="module")
-def workspace(scratch, pip_environment) -> Path:
-    """A workspace that colcon built, on top of the ROS wheels of the pip environment."""
-    workspace = scratch / "workspace"
-    copy_of_the_package(workspace / "src" / "mvssm_ros")
+def installed(scratch, environment) -> PipInstall:
+    return pip_install(environment, copy_of_the_package(scratch / "pip_source"))
+
+
+def test_pip_install(environment, installed):
+    assert installed.imported_from.startswith(str(environment))
+    assert "usage: mvssm" in installed.help_text
+    assert installed.left_behind == set()
+
+
+def test_pip_install_editable(scratch, environment, installed):
+    source = copy_of_the_package(scratch / "editable_source")
+    editable = pip_install(environment, source, "-e")
+    assert editable.imported_from == str(source / "mvssm_ros" / "__init__.py")
+    assert "usage: mvssm" in editable.help_text
+    assert editable.prefix_files == installed.prefix_files
+    assert python_files(source / "mvssm_ros") == installed.package_files
+    assert editable.left_behind == set()
+
+
+def test_colcon_build(scratch, environment, installed):
+    """colcon's install works once sourced, and holds the same files as pip's."""
+    # What a ROS installation has, and a pip install of this package alone does not.
+    pip = environment / "bin" / "pip"
+    run(pip, "install", "-q", "-c", CONSTRAINTS, "-r", REQUIREMENTS / "build.txt", cwd=scratch)
     run(sys.executable, "-m", "venv", scratch / "colcon_venv", cwd=scratch)
     colcon_bin = scratch / "colcon_venv" / "bin"
-    requirements = CHECKOUT / "requirements"
-    run(colcon_bin / "pip", "install", "-q", "-r", requirements / "colcon.txt", cwd=scratch)
-    pip = pip_environment / "pip"
-    run(pip, "install", "-q", "-c", CONSTRAINTS, "-r", requirements / "build.txt", cwd=scratch)
-    # A ROS installation does not hold the package that is about to be built.
-    run(pip, "uninstall", "-q", "-y", "mvssm_ros", cwd=scratch)
-    run(
-        colcon_bin / "colcon",
-        "build",
-        "--event-handlers",
-        "console_cohesion+",
-        "--cmake-args",
-        f"-DPython3_EXECUTABLE={pip_environment / 'python'}",
-        "-DBUILD_TESTING=OFF",
-        cwd=workspace,
-        AMENT_PREFIX_PATH=str(pip_environment.parent),
-        CMAKE_PREFIX_PATH=str(pip_environment.parent),
-    )
-    return workspace
+    run(colcon_bin / "pip", "install", "-q", "-r", REQUIREMENTS / "colcon.txt", cwd=scratch)
 
+    workspace = scratch / "workspace"
+    copy_of_the_package(workspace / "src" / "mvssm_ros")
+    python = environment / "bin" / "python"
+    options = ["--cmake-args", f"-DPython3_EXECUTABLE={python}", "-DBUILD_TESTING=OFF"]
+    ros = {"AMENT_PREFIX_PATH": str(environment), "CMAKE_PREFIX_PATH": str(environment)}
+    run(colcon_bin / "colcon", "build", *options, cwd=workspace, **ros)
 
-@pytest.fixture(scope="module")
-def pip_files(pip_environment) -> tuple[set[str], set[str]]:
-    """What pip installed: the files of the Python package, and those under the prefix."""
-    (package_dir,) = pip_environment.parent.glob("lib/python*/site-packages/mvssm_ros")
-    return python_files(package_dir), prefix_files(pip_environment.parent)
-
-
-def test_pip_install(scratch, pip_environment, pip_files):
-    where = run(pip_environment / "python", "-c", WORKS, cwd=scratch)
-    assert where.strip().startswith(str(pip_environment.parent))
-    assert "usage: mvssm" in run(pip_environment / "mvssm", "--help", cwd=scratch)
-
-
-def test_pip_install_editable(scratch):
-    source = copy_of_the_package(scratch / "editable_source")
-    bin_dir = fresh_venv(scratch / "editable_venv")
-    run(bin_dir / "pip", "install", "-q", "-c", CONSTRAINTS, "-e", ".", cwd=source)
-    where = run(bin_dir / "python", "-c", WORKS, cwd=scratch)
-    assert where.strip() == str(source / "mvssm_ros" / "__init__.py")
-    assert "usage: mvssm" in run(bin_dir / "mvssm", "--help", cwd=scratch)
-
-
-def test_source_distribution_builds_the_same_wheel(scratch, pip_files):
-    """A wheel made from the source distribution has every file that the checkout gives."""
-    source = copy_of_the_package(scratch / "sdist_source")
-    run(
-        sys.executable,
-        "-c",
-        "import setuptools.build_meta as backend; backend.build_sdist('dist')",
-        cwd=source,
-    )
-    (archive,) = (source / "dist").glob("mvssm_ros-*.tar.gz")
-    wheels = scratch / "wheels"
-    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", archive, "-w", wheels, cwd=scratch)
-    (wheel,) = wheels.glob("mvssm_ros-*.whl")
-    unpacked = scratch / "unpacked"
-    zipfile.ZipFile(wheel).extractall(unpacked)
-    assert (python_files(unpacked / "mvssm_ros")) == pip_files[0]
-    (data_dir,) = unpacked.glob("*.data/data")
-    assert prefix_files(data_dir) == pip_files[1]
-
-
-def test_colcon_build(scratch, pip_environment, pip_files, workspace):
-    """colcon's install works once sourced, and holds the same files as pip's."""
-    python = pip_environment / "python"
-    where = run(
+    seen = run(
         "bash",
         "-c",
-        f'source install/setup.bash && "{python}" -c "$WORKS" && PATH="{pip_environment}:$PATH" '
-        "mvssm --help",
+        'source install/setup.bash && python -c "$WORKS" && mvssm --help',
         cwd=workspace,
         WORKS=WORKS,
+        PATH=f"{python.parent}:{os.environ['PATH']}",
     )
     prefix = workspace / "install" / "mvssm_ros"
-    assert where.startswith(str(prefix))
-    assert "usage: mvssm" in where
+    assert seen.startswith(str(prefix))
+    assert "usage: mvssm" in seen
+    assert prefix_files(prefix) == installed.prefix_files
     (package_dir,) = prefix.glob("lib/python*/site-packages/mvssm_ros")
-    assert python_files(package_dir) == pip_files[0]
-    assert prefix_files(prefix) == pip_files[1]
+    assert python_files(package_dir) == installed.package_files
     for executable in (prefix / "lib" / "mvssm_ros").iterdir():
         assert os.access(executable, os.X_OK), executable
         assert executable.read_text().startswith("#!/usr/bin/env python3\n"), executable
+
+
+def test_source_distribution_is_complete(scratch):
+    """Everything that an install from the checkout uses is in the source distribution."""
+    source = copy_of_the_package(scratch / "sdist_source")
+    build = "import setuptools.build_meta as backend; backend.build_sdist('dist')"
+    run(sys.executable, "-c", build, cwd=source)
+    (path,) = (source / "dist").glob("mvssm_ros-*.tar.gz")
+    with tarfile.open(path) as archive:
+        packed = {member.name.split("/", 1)[-1] for member in archive if member.isfile()}
+    folders = ("config", "launch", "msg", "mvssm_ros", "scripts")
+    top_level = {"CMakeLists.txt", "LICENSE", "README.md", "package.xml", "pyproject.toml"}
+    wanted = {str(p.relative_to(source)) for f in folders for p in (source / f).rglob("*")}
+    wanted = {name for name in wanted if (source / name).is_file()} | top_level
+    assert wanted - packed == set()
