@@ -28,6 +28,7 @@ class MVSSMConfig:
     anchor_projection  features at the anchor come through a linear map, and join the view's feature
     view_margin_px   a joint projected up to this far outside an image still counts as in view
     survivors        most candidates that live on after each layer but the last
+    neighbourhood_m  candidates within this (RMS over joints) compete for one person; 0: by score alone
     ablation         the paper's switches: full | no_mamba (is MVGFormer) | no_gtbs_mamba (one sample
                      a head and level) | cross_attention (tokens ask the views) | mean (the views'
                      mean feature alone)
@@ -59,6 +60,7 @@ class MVSSMConfig:
     ffn_ratio: int = 4
     survivors: tuple[int, ...] = (24, 16, 16)
     score_epsilon: float = 0.1
+    neighbourhood_m: float = 0.4
     ablation: str = "full"
 
     def __post_init__(self) -> None:
@@ -102,6 +104,7 @@ def paper_rgb(frontend: str = "resnet50", **changes) -> MVSSMConfig:
         "structural_prior": False,
         "anchor_projection": False,
         "view_margin_px": 0.0,
+        "neighbourhood_m": 0.0,
         "survivors": (100, 60, 40),
     }
     return MVSSMConfig(**(settings | changes))

@@ -63,11 +63,27 @@ class Decoder(nn.Module):
         return outputs
 
     def hierarchical_selection(self, layer: int, out: LayerOutput) -> Tensor:
-        """The candidates that score at least epsilon, at most `survivors[layer]`, at least one."""
+        """The candidates that score at least epsilon, at most `survivors[layer]`, at least one.
+
+        First the best of every neighbourhood, then every second best, and so on: else the many
+        candidates that have come to one person would crowd out the few that have come to another.
+        """
         scores = out.scores
         alive = int((scores >= self.config.score_epsilon).sum(1).amax())
         count = max(1, min(alive, self.config.survivors[layer], scores.shape[1]))
-        return scores.topk(count, dim=1).indices
+        rank = scores - crowding(out.poses_m, scores, self.config.neighbourhood_m)
+        rank = rank - 1e3 * (scores < self.config.score_epsilon)
+        return rank.topk(count, dim=1).indices
+
+
+def crowding(poses_m: Tensor, scores: Tensor, distance_m: float) -> Tensor:
+    """How many better-scored poses are within `distance_m` (mean over joints) of each: [B, M]."""
+    if distance_m <= 0:
+        return torch.zeros_like(scores)
+    flat = poses_m.flatten(2)  # [B, M, 3 J]: the RMS over joints bounds their mean distance
+    rms = torch.cdist(flat, flat) / poses_m.shape[2] ** 0.5
+    better = scores.unsqueeze(1) > scores.unsqueeze(2)  # [B, M, M']: M' scores better than M
+    return ((rms < distance_m) & better).sum(-1).to(scores.dtype)
 
 
 def suppress_duplicates(poses_m: Tensor, scores: Tensor, relative_distance: float = 0.15) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from mvssm_ros.geometry.cameras import project, undistort
 from mvssm_ros.geometry.triangulation import inverse_spd3, rays_world, triangulate, triangulate_twice
-from test_cameras import MODELS, make_cameras
+from distorted_cameras import MODELS, make_cameras
 
 
 def rig(n, model="plumb_bob"):

@@ -1,0 +1,140 @@
+"""Weights on disk: safetensors, with the network's configuration and where they came from.
+
+Tensors are named `network.…` (MV-SSM) and, for RGB front-ends, `backbone.…`. The file's metadata
+holds `format`, `config` and `provenance` (JSON). Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mvssm_ros.errors import UserError
+
+from .config import MVSSMConfig
+from .mvssm import MVSSM
+
+FORMAT = "mvssm_ros.weights/1"
+SHIPPED = Path(__file__).parent.parent / "weights" / "keypoints.safetensors"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a weights file holds: tensors by name, configuration, provenance (free-form facts)."""
+
+    path: Path
+    config: MVSSMConfig
+    provenance: dict
+    tensors: dict[str, Tensor]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors named `prefix.…`, without the prefix."""
+        return {k[len(prefix) + 1 :]: v for k, v in self.tensors.items() if k.startswith(prefix + ".")}
+
+
+def save_weights(
+    path: str | Path,
+    config: MVSSMConfig,
+    network: Mapping[str, Tensor],
+    provenance: Mapping,
+    backbone: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write a weights file, whole or not at all."""
+    tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in network.items()}
+    for name, tensor in (backbone or {}).items():
+        tensors[f"backbone.{name}"] = tensor.detach().cpu().contiguous()
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(asdict(config), sort_keys=True),
+        "provenance": json.dumps(dict(provenance), sort_keys=True),
+    }
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    save_file(tensors, temporary, metadata=metadata)
+    temporary.replace(path)
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Read a weights file. Raises UserError that says what is wrong with it and what to do."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"weights file {path} does not exist: give the path of a .safetensors file, "
+            "or none to use the weights that ship with the package"
+        )
+    if path.suffix in (".pt", ".pth", ".tar", ".pkl", ".bin"):
+        raise UserError(
+            f"weights file {path} is a pickled checkpoint, which is not loaded as it is: "
+            f"convert it with 'mvssm weights import {path.name} --out {path.stem}.safetensors'"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise UserError(
+                    f"weights file {path} is not one of ours: expected format '{FORMAT}' in its "
+                    f"metadata, got '{metadata.get('format')}'; convert checkpoints with 'mvssm weights import'"
+                )
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(
+            f"weights file {path} cannot be read as safetensors ({error}): "
+            "it is cut short or damaged, fetch or make it again"
+        ) from None
+    return Weights(
+        path, _config(path, metadata), json.loads(metadata.get("provenance") or "{}"), tensors
+    )
+
+
+def _config(path: Path, metadata: Mapping[str, str]) -> MVSSMConfig:
+    try:
+        values = json.loads(metadata["config"])
+        known = {f.name for f in fields(MVSSMConfig)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise UserError(
+                f"weights file {path} is of another architecture: this version does not know "
+                f"{', '.join(unknown)}; use the version of mvssm_ros that wrote it"
+            )
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return MVSSMConfig(**values)
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"weights file {path} has a damaged configuration: {error}") from None
+
+
+def load_state(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
+    """Load every tensor into `module`; UserError names what is missing, unknown or of another shape."""
+    own = module.state_dict()
+    problems = [f"missing {k}" for k in own if k not in state]
+    problems += [f"unknown {k}" for k in state if k not in own]
+    problems += [
+        f"{k}: expected {list(own[k].shape)}, got {list(state[k].shape)}"
+        for k in own
+        if k in state and own[k].shape != state[k].shape
+    ]
+    problems += [
+        f"{k} holds values that are not finite"
+        for k in state
+        if state[k].is_floating_point() and not torch.isfinite(state[k]).all()
+    ]
+    if problems:
+        shown = "; ".join(problems[:3]) + (f" and {len(problems) - 3} more" if len(problems) > 3 else "")
+        raise UserError(f"weights file {path} does not fit this network ({shown})")
+    module.load_state_dict(dict(state))
+
+
+def load_network(weights: Weights) -> MVSSM:
+    """The network of a weights file, ready for inference."""
+    model = MVSSM(weights.config)
+    load_state(model, weights.part("network"), weights.path)
+    return model.eval()

@@ -1,0 +1,243 @@
+"""From images or 2D keypoints of one set of views to people: all of the package but ROS."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mvssm_ros.errors import UserError
+from mvssm_ros.frontends.detector import Detector, check_keypoints
+from mvssm_ros.frontends.images import letterbox
+from mvssm_ros.frontends.keypoints import canvas_scale, canvas_size, draw_pyramid
+from mvssm_ros.frontends.resnet import CONFIGS, STRIDES, PoseResNet, fold_batchnorm
+from mvssm_ros.geometry.cameras import Cameras, in_view, project
+from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
+from mvssm_ros.network.mvssm import MVSSM, Detections3D
+from mvssm_ros.network.pyramid import FeaturePyramid
+from mvssm_ros.network.weights import SHIPPED, load_network, load_state, read_weights
+
+SUPPORT_PX = 30.0  # a view supports a joint when it has a keypoint this near (960-px images)
+_MIN_WEIGHT = 0.05  # RGB: a view supports a joint when it weighs at least this much
+_MIN_JOINTS = 5  # nobody is reported of whom two views do not support so many joints
+
+
+@dataclass
+class People:
+    """The answer for one set of T views; P people, best first.
+
+    joints_m [P, 15, 3]; covariance_m2 [P, 15, 3, 3]; joint_confidence [P, 15] 0..1;
+    observed [P, 15]: at least two views support the joint; view_used [P, 15, T]: which;
+    score [P]; reprojection_px [T]: median distance, in raw pixels, between the joints and the
+    keypoints that support them (NaN without any); timings_ms: stage -> ms.
+    """
+
+    joints_m: np.ndarray
+    covariance_m2: np.ndarray
+    joint_confidence: np.ndarray
+    observed: np.ndarray
+    view_used: np.ndarray
+    score: np.ndarray
+    reprojection_px: np.ndarray
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Predictor:
+    """Holds the network, and where needed the backbone or the 2D detector; one call a set."""
+
+    skeleton = SKELETONS["panoptic15"]
+
+    def __init__(
+        self,
+        network: MVSSM,
+        *,
+        backbone: PoseResNet | None = None,
+        detector: Detector | None = None,
+        device: str = "cpu",
+        score_threshold: float = 0.3,
+        max_people: int = 16,
+    ):
+        self.device = _device(device)
+        self.network = network.to(self.device).eval()
+        self.frontend = network.config.frontend
+        self.backbone = None if backbone is None else backbone.to(self.device).eval()
+        self.detector = detector
+        self.score_threshold = score_threshold
+        self.max_people = max_people
+
+    @classmethod
+    def from_pretrained(cls, weights: str | Path | None = None, **options) -> Predictor:
+        """Load weights (None: the keypoints weights that ship with the package).
+
+        Raises UserError on weights that are missing, damaged or do not fit.
+        """
+        found = read_weights(SHIPPED if weights in (None, "") else str(weights))
+        network = load_network(found)
+        backbone = None
+        if found.config.frontend != "keypoints":
+            if found.config.frontend not in CONFIGS:
+                raise UserError(
+                    f"weights file {found.path} asks for front-end '{found.config.frontend}': "
+                    f"expected keypoints or one of {sorted(CONFIGS)}"
+                )
+            backbone = PoseResNet(CONFIGS[found.config.frontend])
+            load_state(backbone, found.part("backbone"), found.path)
+            backbone = fold_batchnorm(backbone.eval())
+        return cls(network, backbone=backbone, **options)
+
+    def predict_images(self, cameras: Cameras, images: Sequence[np.ndarray], space: Any) -> People:
+        """images: one RGB uint8 [H, W, 3] a view. `space` is a `rig.rig_file.Space`."""
+        _check_views(cameras, len(images))
+        if self.frontend == "keypoints":
+            return self._detect_and_predict(cameras, images, space)
+        assert self.backbone is not None
+        clock = _Clock()
+        boxed = letterbox(images)
+        pixels = boxed.images.to(self.device)
+        scaled = self._network_cameras(cameras, boxed.scale, boxed.offset_px)
+        with torch.inference_mode():
+            levels = tuple(level.unsqueeze(0) for level in self.backbone(pixels))
+        clock.lap("backbone")
+        found = self._run(FeaturePyramid(levels, STRIDES), scaled, space)
+        clock.lap("network")
+        used = (found.confidence > _MIN_WEIGHT).permute(0, 2, 1).cpu().numpy()  # [P, J, T]
+        return self._answer(found, used, np.full(len(images), np.nan), clock)
+
+    def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """2D people of each image by the built-in detector, as panoptic15 [P, 15, 3]."""
+        if self.detector is None:
+            raise UserError(
+                "the keypoints front-end got images but has no 2D detector: give one, "
+                "or send 2D keypoints"
+            )
+        to_ours = skeleton_map(self.detector.skeleton)
+        return [to_ours.apply(self.detector.detect(image)) for image in images]
+
+    def _detect_and_predict(self, cameras: Cameras, images: Sequence[np.ndarray], space: Any) -> People:
+        clock = _Clock()
+        keypoints = self.detect(images)
+        clock.lap("detect")
+        people = self.predict_keypoints(cameras, keypoints, space)
+        people.timings_ms = clock.laps | people.timings_ms
+        people.timings_ms["total"] += clock.laps["detect"]
+        return people
+
+    def predict_keypoints(self, cameras: Cameras, keypoints: Sequence[np.ndarray], space: Any) -> People:
+        """keypoints: panoptic15 [P, 15, 3] a view: x, y in raw px, confidence (0 = missing)."""
+        if self.frontend != "keypoints":
+            raise UserError(
+                f"these weights are for the '{self.frontend}' front-end, which needs images: "
+                "send images, or use keypoints weights"
+            )
+        _check_views(cameras, len(keypoints))
+        clock = _Clock()
+        views = [check_keypoints(k, 15, f"view {i}") for i, k in enumerate(keypoints)]
+        most = max(1, *(len(v) for v in views))
+        padded = np.zeros((1, len(views), most, 15, 3), np.float32)
+        for t, view in enumerate(views):
+            padded[0, t, : len(view)] = view
+        drawn = torch.from_numpy(padded).to(self.device)
+        scale = canvas_scale(cameras.size_px).float()
+        drawn[..., :2] *= scale.to(self.device)[:, None, None, None]
+        scaled = self._network_cameras(cameras, scale, torch.zeros(len(views), 2))
+        with torch.inference_mode():
+            pyramid = draw_pyramid(drawn, canvas_size(cameras.size_px))
+        clock.lap("draw")
+        found = self._run(pyramid, scaled, space)
+        clock.lap("network")
+        used, reprojection = _support(found.poses_m, scaled.to("cpu"), drawn[0].cpu())
+        return self._answer(found, used, reprojection / scale.numpy(), clock)
+
+    def _network_cameras(self, cameras: Cameras, scale: Tensor, offset_px: Tensor) -> Cameras:
+        """[1, T] cameras in network pixels, on the device."""
+        one = Cameras.stack([cameras.to(torch.float32)])
+        return one.affine(scale[None], offset_px[None]).to(self.device)
+
+    def _run(self, pyramid: FeaturePyramid, cameras: Cameras, space: Any) -> Detections3D:
+        center = torch.tensor([space.center_m], dtype=torch.float32, device=self.device)
+        size = torch.tensor([space.size_m], dtype=torch.float32, device=self.device)
+        start = self.network.start_poses(center, size, space.floor_m)
+        with torch.inference_mode():
+            found = self.network.detect(
+                pyramid,
+                cameras,
+                start,
+                score_threshold=self.score_threshold,
+                max_people=self.max_people,
+            )[0]
+        return Detections3D(*(x.cpu() for x in found.__dict__.values()))
+
+    def _answer(
+        self, found: Detections3D, used: np.ndarray, reprojection_px: np.ndarray, clock: _Clock
+    ) -> People:
+        observed = used.sum(-1) >= 2
+        real = (observed.sum(-1) >= _MIN_JOINTS) & torch.isfinite(found.poses_m).all(-1).all(-1).numpy()
+        clock.lap("finish")
+        return People(
+            joints_m=found.poses_m.numpy()[real],
+            covariance_m2=found.covariance_m2.numpy()[real],
+            joint_confidence=found.joint_scores.numpy()[real],
+            observed=observed[real],
+            view_used=used[real],
+            score=found.scores.numpy()[real],
+            reprojection_px=reprojection_px,
+            timings_ms=clock.laps | {"total": sum(clock.laps.values())},
+        )
+
+
+class _Clock:
+    """Times of consecutive stages."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.laps[stage] = 1000.0 * (now - self._last)
+        self._last = now
+
+
+def _support(poses_m: Tensor, cameras: Cameras, keypoints_px: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Which keypoints support which joints.
+
+    poses [P, 15, 3]; cameras [1, T] and keypoints [T, D, 15, 3], network px. Returns used
+    [P, 15, T] and the median distance a view [T], network px (NaN without support).
+    """
+    p, j, _ = poses_m.shape
+    t = cameras.n_views
+    if p == 0:
+        return np.zeros((0, j, t), bool), np.full(t, np.nan, np.float32)
+    pixels, depth = project(cameras, poses_m.flatten(0, 1)[None])
+    seen = in_view(cameras, pixels, depth)[0].view(t, p, j)
+    gap = pixels[0].view(t, p, 1, j, 2) - keypoints_px[:, None, :, :, :2]
+    distance = gap.norm(dim=-1).masked_fill(keypoints_px[:, None, :, :, 2] <= 0, torch.inf)
+    nearest = distance.amin(2)  # [T, P, J]
+    used = (nearest < SUPPORT_PX) & seen
+    medians = [
+        float(nearest[i][used[i]].median()) if bool(used[i].any()) else float("nan") for i in range(t)
+    ]
+    return used.permute(1, 2, 0).numpy(), np.array(medians, np.float32)
+
+
+def _check_views(cameras: Cameras, n: int) -> None:
+    if cameras.n_views != n:
+        raise ValueError(f"{cameras.n_views} cameras but {n} views")
+    if n < 2:
+        raise UserError(f"3D needs at least 2 views of the same moment, got {n}")
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"model.device '{name}' is not a torch device: use cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError(f"model.device is '{name}' but torch sees no CUDA device: use cpu")
+    return device
