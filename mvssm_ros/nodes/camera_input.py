@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from mvssm_ros.msg import Keypoints2DArray
 from mvssm_ros.nodes import conversions, optional, qos
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.problems import Problems
+from mvssm_ros.rig.checks import ReprojectionMonitor
 from mvssm_ros.rig.rig_file import CameraEntry
 
 # Kinds of problems.
@@ -31,7 +30,6 @@ QOS = "qos"
 REPROJECTION = "reprojection"
 
 _GRACE_S = 2.0  # camera_info and TF may come this much later than the first image
-_REPROJECTION_SETS = 50  # over which the median reprojection error is taken
 
 
 class CameraInput:
@@ -76,14 +74,15 @@ class CameraInput:
         self._last_complete: CameraEntry | None = None
         self._started_s = 0.0
         self._first_message_s: float | None = None
-        self._reprojections_px: deque[float] = deque(maxlen=_REPROJECTION_SETS)
+        self._monitor: ReprojectionMonitor | None = None
+        self._monitored: tuple[Any, float] | None = None  # size and limit that it is for
         topic = keypoints_topic if mode == "keypoints" else entry.image_topic
         self.topic = node.resolve_topic_name(topic)
         self.info_topic = node.resolve_topic_name(entry.info_topic)
 
     def reset_counters(self) -> None:
         self.received = self.bad = 0
-        self._reprojections_px.clear()
+        self._monitor = None
 
     def start(self) -> None:
         """Subscribe."""
@@ -156,29 +155,28 @@ class CameraInput:
         self.problems.over(IMAGE)
         return content
 
-    def note_reprojection(self, error_px: float, limit_px: float) -> None:
-        """Take the reprojection error of one set; NaN (nobody seen) is ignored."""
-        if not math.isfinite(error_px):
-            return
-        self._reprojections_px.append(error_px)
-        if len(self._reprojections_px) < _REPROJECTION_SETS // 2:
-            return
-        if self.reprojection_px > limit_px:
-            self.problems.report(
-                REPROJECTION,
-                f"camera '{self.name}': the reprojection error is high, median"
-                f" {self.reprojection_px:.1f} px over {len(self._reprojections_px)} sets, expected"
-                f" at most {limit_px:g} px (calibration.max_reprojection_px); the calibration does"
-                " not fit the images: check intrinsics and extrinsics, or calibrate again",
-            )
-        else:
+    def note_reprojection(self, error_px: float, max_px: float) -> None:
+        """Take the reprojection error of one set, raw px; NaN (nobody seen) is ignored.
+
+        Args:
+            max_px: what to warn above, px at a long side of 960 px.
+        """
+        entry = self._last_complete
+        if entry is None or entry.size_px is None:
+            return  # cannot be: it was used in a set
+        limits = (entry.size_px, max_px)
+        if self._monitor is None or self._monitored != limits:
+            self._monitor = ReprojectionMonitor({self.name: entry.size_px}, max_px)
+            self._monitored = limits
+        for warning in self._monitor.update([self.name], [error_px]):
+            self.problems.report(REPROJECTION, warning)
+        if self.name not in self._monitor.high:
             self.problems.over(REPROJECTION)
 
     @property
     def reprojection_px(self) -> float:
-        """Median over the recent sets; NaN if there were none."""
-        errors_px = list(self._reprojections_px)  # the inference thread may be appending
-        return median(errors_px) if errors_px else math.nan
+        """Median over the recent sets, raw px; NaN if there were none."""
+        return math.nan if self._monitor is None else self._monitor.median_px(self.name)
 
     def watch(self, stale: bool, silent_after_s: float) -> None:
         """Report silence; call it now and then.

@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.rig.checks import DEFAULT_MAX_PX
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,12 @@ SPECS = (
         choices=("images", "keypoints"),
     ),
     Spec(
+        "transport",
+        "auto",
+        "How all cameras send their images. auto: as the rig file or cameras.<name> says of each.",
+        choices=("auto", "raw", "compressed"),
+    ),
+    Spec(
         "calibration.source",
         "auto",
         "Where extrinsics come from. auto: the rig file, and TF for cameras that have none there.",
@@ -66,9 +73,10 @@ SPECS = (
     ),
     Spec(
         "calibration.max_reprojection_px",
-        8.0,
-        "Warn when a camera's median reprojection error, raw image pixels, is higher than this.",
-        0.0,
+        DEFAULT_MAX_PX,
+        "Warn when a camera's median reprojection error is higher than this many pixels of an image"
+        " with a long side of 960 px.",
+        0.1,
         1000.0,
         dynamic=True,
     ),
@@ -201,6 +209,9 @@ def declare_camera(node: Node, name: str, defaults: dict[str, str]) -> dict[str,
             descriptor = ParameterDescriptor(description=f"{description} Empty: the rig file's.")
             node.declare_parameter(parameter, "", descriptor)
         values[key] = node.get_parameter(parameter).value or defaults[key]
+    general = node.get_parameter("transport").value
+    if general != "auto":
+        values["transport"] = general
     if values["transport"] not in ("raw", "compressed"):
         raise UserError(
             f"parameter 'cameras.{name}.transport' is '{values['transport']}',"

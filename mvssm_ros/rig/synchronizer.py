@@ -8,9 +8,10 @@ gives at most its first image in it. The set leaves
 - at the deadline, counted from the first arrival in the window, with the cameras that are there;
 - never with fewer than ``min_cameras`` cameras: then it is dropped and counted.
 
-A camera that has been silent for several of its periods is stale: nobody waits for it any more,
-and it takes part again with its next image. Stamps of the sets strictly increase. Time is whatever
-clock the caller passes as ``now_ns`` (the node clock, so simulated time works). No ROS in here.
+A camera that has been silent for several of its periods is stale: a set that is large enough does
+not wait for it any more, and it takes part again with its next image. Stamps of the sets strictly
+increase. Time is whatever clock the caller passes as ``now_ns`` (the node clock, so simulated time
+works). No ROS in here.
 """
 
 from __future__ import annotations
@@ -69,14 +70,17 @@ class CameraTiming:
     offset_ns: float | None = None  # smoothed (stamp - arrival)
     drops: Counter[str] = field(default_factory=Counter)  # images by reason
     recent_stamps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
+    recent_arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
 
     @property
     def period_ns(self) -> float | None:
         """Mean distance of the recent stamps; None before the second image."""
-        stamps = self.recent_stamps_ns
-        if len(stamps) < 2 or stamps[-1] <= stamps[0]:
-            return None
-        return (stamps[-1] - stamps[0]) / (len(stamps) - 1)
+        return _mean_step(self.recent_stamps_ns)
+
+    @property
+    def arrival_period_ns(self) -> float | None:
+        """Mean distance of the recent arrivals: another one where a recording is played slowly."""
+        return _mean_step(self.recent_arrivals_ns)
 
 
 @dataclass(order=True)
@@ -182,7 +186,7 @@ class RigSynchronizer:
         since = timing.last_arrival_ns
         if since is None:
             since = self._first_arrival_ns
-        period = timing.period_ns or self._shortest_period_ns()
+        period = timing.arrival_period_ns or self._shortest_period_ns()
         if since is None or period is None:
             return False
         return now_ns - since > max(STALE_PERIODS * period, self.deadline_ns)
@@ -218,6 +222,7 @@ class RigSynchronizer:
             queue.clear()
         for timing in self.timing.values():
             timing.recent_stamps_ns.clear()
+            timing.recent_arrivals_ns.clear()
             timing.last_stamp_ns = timing.last_arrival_ns = timing.offset_ns = None
         self._last_used_ns = self._first_arrival_ns = self._newest_now_ns = None
 
@@ -227,6 +232,7 @@ class RigSynchronizer:
         timing.last_stamp_ns = max(stamp_ns, timing.last_stamp_ns or stamp_ns)
         timing.last_arrival_ns = now_ns
         timing.recent_stamps_ns.append(stamp_ns)
+        timing.recent_arrivals_ns.append(now_ns)
         lead = float(stamp_ns - now_ns)
         if timing.offset_ns is None:
             timing.offset_ns = lead
@@ -254,11 +260,9 @@ class RigSynchronizer:
         """Take every set that is decided or overdue out of the queues, oldest first."""
         ready: list[ImageSet] = []
         while window := self._window():
-            undecided = [
-                name
-                for name in self.cameras
-                if not self._queues[name] and not self.is_stale(name, now_ns)
-            ]
+            undecided = [name for name in self.cameras if not self._queues[name]]
+            if len(window) >= self.min_cameras:
+                undecided = [name for name in undecided if not self.is_stale(name, now_ns)]
             overdue = now_ns >= self._deadline_of(window)
             if undecided and not overdue:
                 break
@@ -306,5 +310,11 @@ class RigSynchronizer:
         self.timing[camera].drops[reason] += 1
 
     def _shortest_period_ns(self) -> float | None:
-        periods = [t.period_ns for t in self.timing.values() if t.period_ns is not None]
-        return min(periods, default=None)
+        periods = [t.arrival_period_ns for t in self.timing.values()]
+        return min((p for p in periods if p is not None), default=None)
+
+
+def _mean_step(times_ns: deque[int]) -> float | None:
+    if len(times_ns) < 2 or times_ns[-1] <= times_ns[0]:
+        return None
+    return (times_ns[-1] - times_ns[0]) / (len(times_ns) - 1)

@@ -139,6 +139,27 @@ def test_one_silent_camera_costs_one_deadline_then_nothing():
     assert sets[-1].items == {"a": "a40", "b": "b40"}  # at once: c is not waited for
 
 
+def test_a_recording_played_slowly_makes_no_camera_stale():
+    sync, sets, _ = make("abc", min_cameras=3)
+    for tick in range(40):
+        for camera in "abc":
+            sync.add(camera, tick * PERIOD, f"{camera}{tick}", tick * 40 * PERIOD)
+            sync.expire(tick * 40 * PERIOD)
+    assert len(sets) == 40
+    assert not sync.drops
+
+
+def test_a_set_too_small_waits_for_stale_cameras_too():
+    sync, sets, _ = make()
+    feed_ticks(sync, "abc", 0, 10)
+    late = 60 * PERIOD
+    assert sync.is_stale("b", late)
+    sync.add("a", late, "a60", late)
+    assert not sync.drops
+    sync.add("b", late, "b60", late + 1)
+    assert sets[-1].items == {"a": "a60", "b": "b60"}
+
+
 def test_a_stale_camera_rejoins_with_its_next_image():
     sync, sets, _ = make()
     feed_ticks(sync, "abc", 0, 5)

@@ -1,0 +1,180 @@
+"""Start pose_node, drive it to active, and start RViz if asked to.
+
+    ros2 launch mvssm_ros mvssm.launch.py rig_file:=/path/to/rig.yaml rviz:=true
+    ros2 launch mvssm_ros mvssm.launch.py --show-args
+
+Arguments left empty do not override the parameter file.
+"""
+
+import os
+from pathlib import Path
+
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
+from launch.conditions import IfCondition
+from launch.events import matches_action
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from lifecycle_msgs.msg import Transition
+
+from launch import LaunchContext, LaunchDescription
+
+CONFIG_DIR = Path(__file__).resolve().parent.parent / "config"
+BOOLEAN = ["true", "false"]
+
+ARGUMENTS = [
+    DeclareLaunchArgument(
+        "rig_file",
+        default_value="",
+        description="Path of the rig file: cameras, calibration, space.",
+    ),
+    DeclareLaunchArgument(
+        "params_file",
+        default_value=str(CONFIG_DIR / "mvssm.yaml"),
+        description="Parameter file; this one has them all, with comments.",
+    ),
+    DeclareLaunchArgument(
+        "namespace",
+        default_value="",
+        description="Namespace of the node and of its topics (people, markers, ...).",
+    ),
+    DeclareLaunchArgument(
+        "reference_frame",
+        default_value="",
+        description="Frame of everything published, z up. Empty: as the rig file says.",
+    ),
+    DeclareLaunchArgument(
+        "weights",
+        default_value="",
+        description="Weights of the network (.safetensors). Empty: those of the package.",
+    ),
+    DeclareLaunchArgument(
+        "device",
+        default_value="",
+        description="Where the network runs: cpu, cuda, cuda:1, ... Empty: as in params_file.",
+    ),
+    DeclareLaunchArgument(
+        "transport",
+        default_value="auto",
+        choices=["auto", "raw", "compressed"],
+        description="How all cameras send their images; auto: as the rig file says of each.",
+    ),
+    DeclareLaunchArgument(
+        "use_sim_time",
+        default_value="false",
+        choices=BOOLEAN,
+        description="Take the time from /clock (simulation, or a bag played with --clock).",
+    ),
+    DeclareLaunchArgument(
+        "rviz",
+        default_value="false",
+        choices=BOOLEAN,
+        description="Show the people in RViz.",
+    ),
+    DeclareLaunchArgument(
+        "autostart",
+        default_value="true",
+        choices=BOOLEAN,
+        description="Configure and activate the node; false: leave that to a lifecycle manager.",
+    ),
+    DeclareLaunchArgument(
+        "log_level",
+        default_value="info",
+        choices=["debug", "info", "warn", "error", "fatal"],
+        description="What the node logs.",
+    ),
+]
+
+
+def start(context: LaunchContext) -> list:
+    """Make the actions, now that the arguments are known."""
+    given = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
+    overrides = {
+        "rig_file": given["rig_file"],
+        "reference_frame": given["reference_frame"],
+        "model.weights": given["weights"],
+        "model.device": given["device"],
+        "transport": given["transport"] if given["transport"] != "auto" else "",
+    }
+    pose_node = LifecycleNode(
+        package="mvssm_ros",
+        executable="pose_node",
+        name="mvssm",
+        namespace=given["namespace"],
+        output="screen",
+        parameters=[
+            given["params_file"],
+            {name: value for name, value in overrides.items() if value},
+            {"use_sim_time": given["use_sim_time"] == "true"},
+        ],
+        arguments=["--ros-args", "--log-level", f"mvssm:={given['log_level']}"],
+        additional_env=shared_memory(),
+    )
+    rviz = Node(
+        package="rviz2",
+        executable="rviz2",
+        name="rviz2",
+        namespace=given["namespace"],
+        arguments=[
+            *("-d", str(CONFIG_DIR / "rviz" / "mvssm.rviz")),
+            *(("-f", given["reference_frame"]) if given["reference_frame"] else ()),
+        ],
+        remappings=[("/markers", "markers")],
+        parameters=[{"use_sim_time": given["use_sim_time"] == "true"}],
+        condition=IfCondition(given["rviz"]),
+    )
+    if given["autostart"] == "false":
+        return [pose_node, rviz]
+    full_name = f"{given['namespace'].rstrip('/')}/mvssm"
+    return [*to_active(pose_node, full_name), rviz]
+
+
+def to_active(node: LifecycleNode, full_name: str) -> list:
+    """Start the node, configure it once it runs, activate it once it is configured."""
+
+    def change(transition: int) -> EmitEvent:
+        return EmitEvent(
+            event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
+        )
+
+    def when(start_state: str, goal_state: str, action) -> RegisterEventHandler:
+        return RegisterEventHandler(
+            OnStateTransition(
+                target_lifecycle_node=node,
+                start_state=start_state,
+                goal_state=goal_state,
+                entities=[action],
+            )
+        )
+
+    return [
+        when("configuring", "inactive", change(Transition.TRANSITION_ACTIVATE)),
+        when(
+            "configuring",
+            "unconfigured",
+            LogInfo(
+                msg="mvssm could not be configured, the reason is in its log above; mend it, then:"
+                f" ros2 lifecycle set {full_name} configure (and activate)"
+            ),
+        ),
+        node,
+        change(Transition.TRANSITION_CONFIGURE),
+    ]
+
+
+def shared_memory() -> dict:
+    """Let Fast DDS move images through shared memory, unless the user has an own profile."""
+    if "FASTDDS_DEFAULT_PROFILES_FILE" in os.environ:
+        return {}
+    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(CONFIG_DIR / "fastdds_shm.xml")}
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*ARGUMENTS, OpaqueFunction(function=start)])

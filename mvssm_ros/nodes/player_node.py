@@ -1,0 +1,244 @@
+"""A node that plays the demo videos as a rig of cameras: images and camera_info, and then ends.
+
+It waits until all image topics are subscribed to. Stamps are those of the film: the first one is
+now, the others follow at the film's rate, however slowly it is played, so that people move at the
+speed they moved at. With lockstep every set of images is sent only after the one before has been
+answered, so that nothing is dropped however slow the machine.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from mvssm_ros.demo_data import FPS, demo_rig, find_demo, read_frames
+from mvssm_ros.errors import UserError
+from mvssm_ros.msg import PersonArray
+from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.spin import run_node
+from mvssm_ros.rig.rig_file import CameraEntry
+
+_PARAMETERS = {
+    "people": ("single", "Which film: single (one man) or multi (with a computer-drawn second)."),
+    "calibration": ("corrected", "Of camera_info: corrected, or shipped (off by 10 to 16 px)."),
+    "rate_hz": (FPS, "Frames per second of the film that are sent; 60 is all of them."),
+    "slow_down": (1.0, "How many times slower than life the film is played."),
+    "loops": (1, "How often the film is played; 0: until the node is stopped."),
+    "transport": ("raw", "raw (Image, bgr8) or compressed (CompressedImage, JPEG)."),
+    "lockstep": (False, "Send the next images only after 'people' has answered the last ones."),
+    "answer_within_s": (30.0, "With lockstep: go on without an answer after this time."),
+    "subscribers_within_s": (60.0, "Fail unless all image topics are subscribed to by then."),
+    "frames_file": ("", "Write the stamp of every frame of the film sent into this JSON file."),
+}
+_JPEG_QUALITY = 92
+
+
+class PlayerNode(Node):
+    """Publishes <camera>/image_raw (or .../compressed) and <camera>/camera_info."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("player", **kwargs)
+        values = {
+            name: self.declare_parameter(
+                name, default, ParameterDescriptor(description=description)
+            ).value
+            for name, (default, description) in _PARAMETERS.items()
+        }
+        _check(values)
+        self._values = values
+        self._demo = find_demo(values["people"])
+        rig = demo_rig(values["people"], corrected=values["calibration"] == "corrected")
+        self._cameras = [_Camera(self, rig.cameras[n], values["transport"]) for n in rig.cameras]
+        self._stride = max(
+            1, round(FPS / values["rate_hz"])
+        )  # film frames from one sent to the next
+        self._frames = self._play()
+        self._next = next(self._frames, None)
+        self._started_s = time.monotonic()
+        self._first_stamp_ns: int | None = None
+        self._sent: list[tuple[int, int]] = []  # stamp, index of the frame in the film
+        self._sent_s = 0.0  # when the last was sent
+        self._answered_ns = 0
+        self._exit_code: int | None = None
+        if values["lockstep"]:
+            self.create_subscription(PersonArray, "people", self._take_answer, qos.answer_qos())
+        period_s = self._stride / FPS * values["slow_down"]
+        self.create_timer(period_s, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def finish(self) -> int | None:
+        """The exit code once the film is over."""
+        return self._exit_code
+
+    def close(self) -> None:
+        """Write frames_file."""
+        path = self._values["frames_file"]
+        if path and self._sent:
+            stamps = [{"stamp_ns": stamp_ns, "frame": frame} for stamp_ns, frame in self._sent]
+            Path(path).write_text(json.dumps({"fps": FPS, "sent": stamps}), encoding="utf-8")
+
+    def _play(self) -> Iterator[tuple[int, int, list[np.ndarray]]]:
+        """Which frame since the start, which one of the film, and the images of all cameras."""
+        loop = played = 0
+        while loop < self._values["loops"] or self._values["loops"] == 0:
+            films = [read_frames(path) for path in self._demo.videos.values()]
+            frame = 0
+            for frame, images in enumerate(zip(*films)):
+                if frame % self._stride == 0:
+                    yield played + frame, frame, list(images)
+            played += frame + 1
+            loop += 1
+
+    def _tick(self) -> None:
+        if self._first_stamp_ns is None and not self._everybody_listens():
+            return
+        if self._values["lockstep"] and self._sent and not self._answered():
+            return
+        if self._next is None:
+            self._end()
+            return
+        since_start, frame, images = self._next
+        if self._first_stamp_ns is None:
+            self._first_stamp_ns = self.get_clock().now().nanoseconds
+        stamp_ns = self._first_stamp_ns + round(since_start / FPS * 1e9)
+        for camera, image in zip(self._cameras, images):
+            camera.publish(image, stamp_ns)
+        self._sent.append((stamp_ns, frame))
+        self._sent_s = time.monotonic()
+        self._next = next(self._frames, None)  # decoded while the receiver works
+
+    def _everybody_listens(self) -> bool:
+        deaf = [camera.topic for camera in self._cameras if not camera.has_subscriber]
+        if not deaf:
+            self.get_logger().info(f"playing to {[camera.topic for camera in self._cameras]}")
+            return True
+        waited_s = time.monotonic() - self._started_s
+        if waited_s > self._values["subscribers_within_s"]:
+            self.get_logger().error(
+                f"nobody subscribed to {deaf} within {waited_s:.0f} s; is pose_node active, with"
+                " these topics?"
+            )
+            self._exit_code = 1
+        return False
+
+    def _answered(self) -> bool:
+        stamp_ns = self._sent[-1][0]
+        if self._answered_ns >= stamp_ns:
+            return True
+        waited_s = time.monotonic() - self._sent_s
+        if waited_s < self._values["answer_within_s"]:
+            return False
+        self.get_logger().warning(
+            f"no answer on 'people' to frame {self._sent[-1][1]} within {waited_s:.0f} s; going on"
+        )
+        return True
+
+    def _take_answer(self, people: PersonArray) -> None:
+        stamp_ns = Time.from_msg(people.header.stamp).nanoseconds
+        self._answered_ns = max(self._answered_ns, stamp_ns)
+
+    def _end(self) -> None:
+        self.get_logger().info(f"the film is over, {len(self._sent)} sets of images sent")
+        for camera in self._cameras:
+            camera.wait_until_received()
+        self._exit_code = 0
+
+
+class _Camera:
+    """Publishers of one camera. The messages are made once and filled again and again."""
+
+    def __init__(self, node: Node, entry: CameraEntry, transport: str) -> None:
+        self._compressed = transport == "compressed"
+        name = entry.image_topic + ("/compressed" if self._compressed else "")
+        message_type = CompressedImage if self._compressed else Image
+        options = {"qos_overriding_options": qos.overridable()}
+        self._publisher = node.create_publisher(message_type, name, qos.answer_qos(), **options)
+        self._info_publisher = node.create_publisher(
+            CameraInfo, entry.info_topic, qos.answer_qos(), **options
+        )
+        self.topic = self._publisher.topic_name
+        self._image = message_type()
+        self._info = _info_msg(entry)
+        self._image.header.frame_id = self._info.header.frame_id = entry.frame_id
+        self._pixels: np.ndarray | None = None  # a view of self._image.data
+
+    @property
+    def has_subscriber(self) -> bool:
+        return self._publisher.get_subscription_count() > 0
+
+    def publish(self, rgb: np.ndarray, stamp_ns: int) -> None:
+        """rgb: [H, W, 3] uint8."""
+        stamp = Time(nanoseconds=stamp_ns).to_msg()
+        self._image.header.stamp = self._info.header.stamp = stamp
+        if self._compressed:
+            self._fill_jpeg(rgb)
+        else:
+            self._fill_raw(rgb)
+        self._info_publisher.publish(self._info)
+        self._publisher.publish(self._image)
+
+    def wait_until_received(self) -> None:
+        self._publisher.wait_for_all_acked(Duration(seconds=2))
+
+    def _fill_raw(self, rgb: np.ndarray) -> None:
+        """In place: assigning a numpy array to data takes a hundred times longer."""
+        height, width = rgb.shape[:2]
+        if self._pixels is None or self._pixels.shape != rgb.shape:
+            self._image.height, self._image.width, self._image.step = height, width, 3 * width
+            self._image.encoding = "bgr8"
+            self._image.data = array.array("B", bytes(rgb.size))
+            self._pixels = np.frombuffer(self._image.data, np.uint8).reshape(rgb.shape)
+        cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR, dst=self._pixels)
+
+    def _fill_jpeg(self, rgb: np.ndarray) -> None:
+        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+        encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
+        self._image.format = "bgr8; jpeg compressed bgr8"
+        self._image.data = array.array("B", encoded.tobytes())
+
+
+def _info_msg(entry: CameraEntry) -> CameraInfo:
+    if entry.K is None or entry.size_px is None or entry.distortion is None:
+        raise UserError(f"camera {entry.name}: the demo's rig lacks its intrinsics")
+    info = CameraInfo(width=entry.size_px[0], height=entry.size_px[1])
+    info.distortion_model = entry.distortion_model
+    info.d = entry.distortion.tolist()
+    info.k = entry.K.reshape(-1).tolist()
+    info.r = np.eye(3).reshape(-1).tolist()
+    info.p = np.hstack([entry.K, np.zeros((3, 1))]).reshape(-1).tolist()
+    return info
+
+
+def _check(values: dict[str, Any]) -> None:
+    choices = {
+        "people": ("single", "multi"),
+        "calibration": ("corrected", "shipped"),
+        "transport": ("raw", "compressed"),
+    }
+    for name, allowed in choices.items():
+        if values[name] not in allowed:
+            raise UserError(
+                f"parameter '{name}' is '{values[name]}', expected {' or '.join(allowed)}"
+            )
+    if not 0 < values["rate_hz"] <= FPS:
+        raise UserError(f"parameter 'rate_hz' is {values['rate_hz']}, expected above 0 to {FPS:g}")
+    if not values["slow_down"] > 0:
+        raise UserError(f"parameter 'slow_down' is {values['slow_down']}, expected above 0")
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable player_node."""
+    return run_node(PlayerNode, args)
