@@ -70,6 +70,11 @@ def run(*command: str | Path, cwd: Path, **environment: str) -> str:
     return result.stdout
 
 
+def pip(environment: Path, *arguments: str | Path, cwd: Path) -> None:
+    """Run `pip install` in an environment, without byte code, which would take most of the time."""
+    run(environment / "bin" / "pip", "install", "-q", "--no-compile", *arguments, cwd=cwd)
+
+
 def copy_of_the_package(target: Path) -> Path:
     """Copy what git tracks, or would track, to `target`."""
     listed = subprocess.run(
@@ -122,7 +127,7 @@ def environment(scratch) -> Path:
     base = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
     run(base, "-m", "venv", scratch / "venv", cwd=scratch)
     torch = f"torch=={version('torch')}"
-    run(scratch / "venv/bin/pip", "install", "-q", "--no-compile", torch, cwd=scratch)
+    pip(scratch / "venv", torch, cwd=scratch)
     return scratch / "venv"
 
 
@@ -140,7 +145,7 @@ class PipInstall:
 def pip_install(environment: Path, source: Path, *options: str) -> PipInstall:
     """Install from `source` in build isolation, look at the result and uninstall it again."""
     bin_dir = environment / "bin"
-    run(bin_dir / "pip", "install", "-q", "-c", CONSTRAINTS, *options, ".", cwd=source)
+    pip(environment, "-c", CONSTRAINTS, *options, ".", cwd=source)
     (site_packages,) = environment.glob("lib/python*/site-packages")
     seen = PipInstall(
         imported_from=run(bin_dir / "python", "-c", WORKS, cwd=environment).strip(),
@@ -178,11 +183,10 @@ def test_pip_install_editable(scratch, environment, installed):
 def test_colcon_build(scratch, environment, installed):
     """colcon's install works once sourced, and holds the same files as pip's."""
     # What a ROS installation has, and a pip install of this package alone does not.
-    pip = environment / "bin" / "pip"
-    run(pip, "install", "-q", "-c", CONSTRAINTS, "-r", REQUIREMENTS / "build.txt", cwd=scratch)
+    pip(environment, "-c", CONSTRAINTS, "-r", REQUIREMENTS / "build.txt", cwd=scratch)
     run(sys.executable, "-m", "venv", scratch / "colcon_venv", cwd=scratch)
     colcon_bin = scratch / "colcon_venv" / "bin"
-    run(colcon_bin / "pip", "install", "-q", "-r", REQUIREMENTS / "colcon.txt", cwd=scratch)
+    pip(scratch / "colcon_venv", "-r", REQUIREMENTS / "colcon.txt", cwd=scratch)
 
     workspace = scratch / "workspace"
     copy_of_the_package(workspace / "src" / "mvssm_ros")
