@@ -79,7 +79,7 @@ class Answers:
             How many people were seen in this set.
         """
         bits = np.array([1 << self._cameras.index(name) for name in image_set.cameras], np.uint64)
-        bodies = _bodies(people, bits)
+        bodies = bodies_of(people, bits)
         with self._lock:
             stamp_ns = image_set.stamp_ns
             tracked = self._tracker.update(bodies, stamp_ns)
@@ -140,7 +140,7 @@ class Answers:
         )
 
 
-def _bodies(people: People, bits: np.ndarray) -> list[Body]:
+def bodies_of(people: People, bits: np.ndarray) -> list[Body]:
     """One Body per person; ``bits`` [T] are the mask bits of the views."""
     masks = np.where(people.view_used, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)  # [P, 15]
     return [

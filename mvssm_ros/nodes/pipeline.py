@@ -31,7 +31,8 @@ from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.synchronizer import ImageSet, RigSynchronizer
 
 _FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is reported
-_GIVE_UP_AFTER_S = 5.0  # without any set, everybody is lost
+_GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
+_FINISH_WITHIN_S = 2.0  # what inference gets for its last set
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Pipeline:
         self._diagnostics = self._publisher(DiagnosticArray, "/diagnostics")
         self._expiry = node.create_timer(values["sync.deadline"] / 4, self._expire)
         self._expiry.cancel()  # runs only while something waits
+        self._overdue_ns: int | None = None  # the deadline that had passed at the last look
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when simulated time stands still
         self._report_timer = node.create_timer(1.0, self._report, clock=steady)
         self._services = [
@@ -94,7 +96,11 @@ class Pipeline:
             self._node.destroy_timer(timer)
         for service in self._services:
             self._node.destroy_service(service)
-        self._worker.stop()
+        self._generation += 1  # nothing is published from here on but what comes next
+        if not self._worker.stop(_FINISH_WITHIN_S):
+            self._node.get_logger().warning(
+                "inference is still busy with its last set; not waiting"
+            )
         self._parts.answers.end()
         for publisher in (self._status, self._diagnostics):
             self._node.destroy_lifecycle_publisher(publisher)
@@ -106,8 +112,13 @@ class Pipeline:
             self._expiry.reset()
 
     def _expire(self) -> None:
-        self._sync.expire(self._now_ns())
-        if self._sync.next_deadline_ns is None:
+        """Twice past the deadline, so that messages which wait in the executor come first."""
+        now_ns, deadline_ns = self._now_ns(), self._sync.next_deadline_ns
+        overdue = deadline_ns is not None and now_ns >= deadline_ns
+        if overdue and deadline_ns == self._overdue_ns:
+            self._sync.expire(now_ns)
+        self._overdue_ns = deadline_ns if overdue else None
+        if deadline_ns is None:
             self._expiry.cancel()
 
     def _take_set(self, image_set: ImageSet) -> None:
@@ -168,7 +179,8 @@ class Pipeline:
                 stale = self._sync.is_stale(camera.name, now_ns)
                 camera.watch(stale, _FIRST_MESSAGE_WITHIN_S)
         last_set_s = self._last_set_s
-        if last_set_s is not None and time.monotonic() - last_set_s > _GIVE_UP_AFTER_S:
+        waited = last_set_s is not None and time.monotonic() - last_set_s > _GIVE_UP_AFTER_S
+        if waited and not self._worker.busy:
             self._last_set_s = None
             self._parts.answers.give_up()
         self._counts.overwritten = self._worker.overwritten

@@ -30,6 +30,7 @@ class OneSlotWorker(Generic[T]):
         self._slot: list[T] = []  # empty or one element
         self._changed = threading.Condition()
         self._stopping = False
+        self._working = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -40,14 +41,25 @@ class OneSlotWorker(Generic[T]):
             self._slot[:] = [item]
             self._changed.notify()
 
-    def stop(self) -> None:
-        """Drop what waits, let the work in progress finish, end the thread."""
+    @property
+    def busy(self) -> bool:
+        """True while something is worked on or waits."""
+        with self._changed:
+            return self._working or bool(self._slot)
+
+    def stop(self, timeout_s: float) -> bool:
+        """Drop what waits, let the work in progress finish, end the thread.
+
+        Returns:
+            False if the work in progress took longer than the timeout; it is then left to itself
+            and the thread ends after it.
+        """
         with self._changed:
             self._stopping = True
             self._slot.clear()
             self._changed.notify()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while True:
@@ -56,8 +68,11 @@ class OneSlotWorker(Generic[T]):
                 if self._stopping:
                     return
                 item = self._slot.pop()
+                self._working = True
             try:
                 self._work(item)
             except Exception as error:
                 self._on_error(error)
             del item  # a set of images: do not keep it until the next one comes
+            with self._changed:
+                self._working = False

@@ -148,14 +148,18 @@ class RigSynchronizer:
         self._newest_now_ns: int | None = None
 
     def add(self, camera: str, stamp_ns: int, item: Any, now_ns: int) -> None:
-        """Take one image of one camera; may call ``on_set`` (several times) or ``on_reset``."""
+        """Take one image of one camera; may call ``on_set`` (several times) or ``on_reset``.
+
+        A deadline that has passed is left to `expire`: the images that a set lacks may be waiting
+        behind this one, when the caller itself was late.
+        """
         with self._lock:
             jumped = self._went_back(camera, stamp_ns, now_ns)
             if jumped:
                 self._flush()
             self._note_arrival(camera, stamp_ns, now_ns)
             self._insert(camera, _Waiting(stamp_ns, now_ns, item))
-            ready = self._collect(now_ns)
+            ready = self._collect(now_ns, may_expire=False)
         self._deliver(jumped, ready)
 
     def expire(self, now_ns: int) -> None:
@@ -165,7 +169,7 @@ class RigSynchronizer:
             if jumped:
                 self._flush()
             self._newest_now_ns = now_ns
-            ready = self._collect(now_ns)
+            ready = self._collect(now_ns, may_expire=True)
         self._deliver(jumped, ready)
 
     def flush(self) -> None:
@@ -256,14 +260,14 @@ class RigSynchronizer:
             queue.popleft()
             self._drop(camera, QUEUE_FULL)
 
-    def _collect(self, now_ns: int) -> list[ImageSet]:
+    def _collect(self, now_ns: int, may_expire: bool) -> list[ImageSet]:
         """Take every set that is decided or overdue out of the queues, oldest first."""
         ready: list[ImageSet] = []
         while window := self._window():
             undecided = [name for name in self.cameras if not self._queues[name]]
             if len(window) >= self.min_cameras:
                 undecided = [name for name in undecided if not self.is_stale(name, now_ns)]
-            overdue = now_ns >= self._deadline_of(window)
+            overdue = may_expire and now_ns >= self._deadline_of(window)
             if undecided and not overdue:
                 break
             if len(window) >= self.min_cameras:

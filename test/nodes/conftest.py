@@ -32,6 +32,7 @@ from mvssm_ros.rig.rig_file import CameraEntry, Rig, Space
 # Domains 1..100, in an order of this process's own, so that two test runs rarely meet.
 _DOMAINS = itertools.cycle(random.Random(os.getpid()).sample(range(1, 101), 100))
 
+INFO, WARN, ERROR = 20, 30, 40  # of rcl_interfaces/Log, where they are bytes
 SIZE_PX = (640, 480)
 SPACE = Space(center_m=(0.0, 0.0), size_m=(4.0, 4.0), floor_m=0.0)
 _STANDING_M = {  # facing +x
@@ -142,7 +143,7 @@ class World:
         self.nodes.append(node)
         return node
 
-    def spin_until(self, condition, timeout_s: float = 20.0) -> None:
+    def spin_until(self, condition, timeout_s: float = 60.0) -> None:
         """Spin until the condition holds; fail with what was logged if it does not."""
         end_s = time.monotonic() + timeout_s
         while not condition():
@@ -156,7 +157,7 @@ class World:
         while time.monotonic() < end_s:
             self.executor.spin_once(timeout_sec=0.05)
 
-    def said(self, *parts: str, level: int = Log.WARN) -> list[str]:
+    def said(self, *parts: str, level: int = WARN) -> list[str]:
         """Log lines of at least this level that hold all the parts."""
         return [
             log.msg for log in self.logs if log.level >= level and all(p in log.msg for p in parts)

@@ -31,7 +31,7 @@ def test_while_busy_only_the_newest_is_kept_and_the_rest_counted():
     gate.go.release()
     assert gate.begun.acquire(timeout=10)  # item 3 has begun
     gate.go.release()
-    worker.stop()
+    worker.stop(timeout_s=10)
     assert gate.done == [0, 3]
     assert worker.overwritten == 2
 
@@ -43,7 +43,7 @@ def test_an_error_is_handed_on_and_the_worker_goes_on():
         worker.offer(item)
         assert gate.begun.acquire(timeout=10)
         gate.go.release()
-    worker.stop()
+    worker.stop(timeout_s=10)
     assert [str(e) for e in errors] == ["bad item"]
     assert gate.done == ["good"]
 
@@ -54,13 +54,26 @@ def test_stop_finishes_the_work_in_progress_and_drops_what_waits():
     worker.offer("in progress")
     assert gate.begun.acquire(timeout=10)
     worker.offer("waiting")
-    stopper = threading.Thread(target=worker.stop)
+    stopper = threading.Thread(target=worker.stop, args=(10,))
     stopper.start()
     gate.go.release()
     gate.go.release()
     stopper.join(timeout=10)
     assert not stopper.is_alive()
     assert gate.done == ["in progress"]
+
+
+def test_work_that_takes_too_long_is_left_to_itself():
+    gate = Gate()
+    worker = OneSlotWorker(gate, on_error=gate.done.append, name="test")
+    assert not worker.busy
+    worker.offer("slow")
+    assert gate.begun.acquire(timeout=10)
+    assert worker.busy
+    assert not worker.stop(timeout_s=0.05)
+    gate.go.release()
+    assert worker.stop(timeout_s=10)
+    assert not worker.busy
 
 
 def test_what_was_worked_on_is_let_go():
@@ -73,4 +86,4 @@ def test_what_was_worked_on_is_let_go():
     worker = OneSlotWorker(lambda item: None, on_error=print, name="test")
     worker.offer(Item())
     assert Item.gone.wait(timeout=10)
-    worker.stop()
+    worker.stop(timeout_s=10)

@@ -36,6 +36,7 @@ def feed_ticks(sync, cameras, first, last, offsets=None, start_ns=0):
         for camera in cameras:
             stamp = start_ns + tick * PERIOD + (offsets or {}).get(camera, 0)
             sync.add(camera, stamp, f"{camera}{tick}", start_ns + tick * PERIOD)
+            sync.expire(start_ns + tick * PERIOD)
 
 
 def test_a_complete_set_leaves_at_once_in_rig_order():
@@ -60,6 +61,14 @@ def test_a_partial_set_leaves_at_the_deadline_and_not_before():
     assert sets == []
     sync.expire(53 * MS)
     assert [s.cameras for s in sets] == [["a", "b"]]
+
+
+def test_images_that_waited_behind_a_late_caller_still_join_their_set():
+    sync, sets, _ = make()
+    sync.add("a", 0, "a0", 0)
+    for camera in "bc":  # they had arrived, but were handed over after the deadline
+        sync.add(camera, 0, f"{camera}0", 500 * MS)
+    assert [s.cameras for s in sets] == [["a", "b", "c"]]
 
 
 def test_too_few_cameras_at_the_deadline_are_a_counted_drop():
