@@ -21,6 +21,7 @@ Array = npt.NDArray[np.float64]
 DETECTOR_SIZE_PX = 224  # side of the detector's square input
 # (stride, anchors a cell): the layers of equal stride share one grid
 _ANCHOR_LAYERS = ((8, 2), (16, 2), (32, 6))
+_MAX_TILES = 4
 _REGION_SCALE = 1.25  # the landmark network was trained with this margin around the body circle
 
 
@@ -51,7 +52,7 @@ def search_windows(width_px: int, height_px: int, tiles: bool) -> list[tuple[int
     The detector shrinks its window to 224 px and needs people of about 60 px there, a quarter of
     the window's side. In an oblong image squares of the short side show people larger. Tiles
     overlap by at least a fifth, so that somebody on a seam is whole in one of them; an image less
-    oblong than 6:5 gets none.
+    oblong than 6:5 gets none. A strip more oblong than 3.4 gets four tiles longer than a square.
 
     Returns:
         windows (x, y, width, height) in pixels.
@@ -59,10 +60,11 @@ def search_windows(width_px: int, height_px: int, tiles: bool) -> list[tuple[int
     windows = [(0, 0, width_px, height_px)]
     side, length = sorted((width_px, height_px))
     if tiles and length > 1.2 * side:
-        n = math.ceil((length - 0.2 * side) / (0.8 * side))
-        for start in np.linspace(0, length - side, n).round().astype(int).tolist():
-            x, y = (start, 0) if width_px > height_px else (0, start)
-            windows.append((x, y, side, side))
+        long = max(side, math.ceil(length / (0.8 * _MAX_TILES + 0.2)))
+        n = math.ceil((length - 0.2 * long) / (0.8 * long))
+        for start in np.linspace(0, length - long, n).round().astype(int).tolist():
+            along_x = width_px > height_px
+            windows.append((start, 0, long, side) if along_x else (0, start, side, long))
     return windows
 
 

@@ -116,7 +116,7 @@ def _qca_camera(name: str, element: ET.Element, where: str) -> CameraEntry:
         try:
             return float(text if text is not None else "")
         except ValueError:
-            got = "nothing" if text is None else f"'{text}'"
+            got = "nothing" if text is None else repr(text)
             raise UserError(f"{where}: {tag}: {key}: expected a number, got {got}") from None
 
     if element.get("viewrotation", "0") not in ("0", ""):

@@ -186,7 +186,7 @@ def load_rig(path: str | Path) -> Rig:
     if frame.startswith("/") or re.search(r"\s", frame):
         raise UserError(
             f"{top.at('reference_frame')}: expected a TF frame without '/' at the front and without"
-            f" spaces, got '{frame}'"
+            f" spaces, got {frame!r}"
         )
     space = _read_space(top.value("space"), top.at("space")) if top.has("space") else Space()
     cameras = _read_cameras(top)
@@ -226,7 +226,7 @@ def _read_cameras(top: Section) -> dict[str, CameraEntry]:
             raise UserError(f"{where}: the name {name!r} is not text; name it like 'cam{name}'")
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
             raise UserError(
-                f"{where}: the name '{name}' must be letters, digits and '_', a letter first;"
+                f"{where}: the name {name!r} must be letters, digits and '_', a letter first;"
                 " parameters and topics are named after it"
             )
         cameras[name] = _read_camera(name, entry, f"{where}.{name}")
@@ -244,7 +244,7 @@ def _read_camera(name: str, data: Any, where: str) -> CameraEntry:
     transport = section.text("transport", bare.transport)
     if transport not in TRANSPORTS:
         raise UserError(
-            f"{section.at('transport')}: expected {' or '.join(TRANSPORTS)}, got '{transport}'"
+            f"{section.at('transport')}: expected {' or '.join(TRANSPORTS)}, got {transport!r}"
         )
     size_px = _read_size(section) if section.has("image_size_px") else None
     K, model, distortion, R, t_m = None, bare.distortion_model, None, None, None
@@ -279,7 +279,7 @@ def _topic(section: Section, key: str, default: str) -> str:
     topic = section.text(key, default)
     if not re.fullmatch(r"(~?/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*", topic):
         raise UserError(
-            f"{section.at(key)}: '{topic}' is no topic name; expected letters, digits, '_' and"
+            f"{section.at(key)}: {topic!r} is no topic name; expected letters, digits, '_' and"
             " single '/', like /cam01/image_raw"
         )
     return topic

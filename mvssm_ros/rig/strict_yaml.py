@@ -25,7 +25,7 @@ class _Loader(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key}' is given twice", key_node.start_mark
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
                 )
             seen.append(key)
         return super().construct_mapping(node, deep)
@@ -98,7 +98,7 @@ class Section:
             if key not in keys:
                 near = difflib.get_close_matches(str(key), keys, n=1, cutoff=0.5)
                 hint = f"did you mean '{near[0]}'?" if near else f"known keys: {_list(keys)}"
-                raise UserError(f"{where.removesuffix(':')}: unknown key '{key}'; {hint}")
+                raise UserError(f"{where.removesuffix(':')}: unknown key {key!r}; {hint}")
         self.where = where
         self._data = data
 
@@ -140,7 +140,7 @@ def as_number(value: Any, where: str) -> float:
         try:
             value = float(value)
         except ValueError:
-            raise UserError(f"{where}: expected a number, got the text '{value}'") from None
+            raise UserError(f"{where}: expected a number, got the text {value!r}") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UserError(f"{where}: expected a number, got {kind(value)}")
     try:
@@ -171,7 +171,7 @@ def kind(value: Any) -> str:
     if isinstance(value, int | float):
         return f"the number {value}"
     if isinstance(value, str):
-        return f"the text '{value[:40]}'"
+        return f"the text {value[:40]!r}"
     if isinstance(value, list):
         return f"a list of {len(value)}"
     if isinstance(value, dict):

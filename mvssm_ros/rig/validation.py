@@ -81,7 +81,7 @@ def check_distortion(model: str, coefficients: npt.ArrayLike, where: str) -> Arr
     if model not in DISTORTION_MODELS:
         other = _OTHER_NAMES.get(model.lower())
         hint = f"did you mean '{other}'?" if other else f"known: {', '.join(DISTORTION_MODELS)}"
-        raise UserError(f"{where}: unknown distortion model '{model}'; {hint}")
+        raise UserError(f"{where}: unknown distortion model {model!r}; {hint}")
     counts, names = DISTORTION_MODELS[model]
     values = np.asarray(coefficients, np.float64).reshape(-1)
     if len(values) not in counts:

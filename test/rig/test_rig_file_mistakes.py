@@ -69,6 +69,8 @@ MISTAKES = [
     ("reference_frame", 3, "reference_frame: expected text, got the number 3; put it in quotes"),
     ("reference_frame", " ", "reference_frame: is empty"),
     # topics
+    (".transport", "a\nb", "cameras.east.transport: expected raw or compressed, got 'a\\nb'"),
+    ("a\nb", 1, "unknown key 'a\\nb'"),
     (".transport", "h264", "cameras.east.transport: expected raw or compressed, got 'h264'"),
     (".image_topic", "/a b", "cameras.east.image_topic: '/a b' is no topic name"),
     (".info_topic", "/a/", "cameras.east.info_topic: '/a/' is no topic name"),
