@@ -146,6 +146,7 @@ def test_a_crop_shows_the_person_the_right_way_up():
 def test_landmarks_move_to_the_heatmap_peak(column, row, off_x, off_y):
     y, x = np.mgrid[:64, :64]
     peak = np.exp(-((x - column) ** 2 + (y - row) ** 2) / 2)
+    peak = np.maximum(peak, 1e-30)
     logits = np.log(peak / (1 - 0.999 * peak))[..., None].astype(np.float32) + 3
     at = np.array([[4 * column + off_x, 4 * row + off_y]])
     moved = boxes.refine_by_heatmaps(at, logits, 256)
