@@ -6,7 +6,6 @@ import itertools
 import os
 import random
 import time
-from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -138,7 +137,15 @@ class World:
         overrides = [
             Parameter(name.replace("__", "."), value=value) for name, value in parameters.items()
         ]
-        node = PoseNode(context=self.context, parameter_overrides=overrides)
+        return self._add(PoseNode(context=self.context, parameter_overrides=overrides))
+
+    def pose_node_from_file(self, path) -> PoseNode:
+        """pose_node, unconfigured, with the parameters of a file."""
+        return self._add(
+            PoseNode(context=self.context, cli_args=["--ros-args", "--params-file", str(path)])
+        )
+
+    def _add(self, node: PoseNode) -> PoseNode:
         self.executor.add_node(node)
         self.nodes.append(node)
         return node
@@ -201,11 +208,6 @@ class World:
         rclpy.try_shutdown(context=self.context)
 
 
-@pytest.fixture(autouse=True)
-def _quiet_torch():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture
 def world(monkeypatch):
     """A ROS domain of this test's own, on this machine only."""
@@ -240,10 +242,3 @@ def trained_weights() -> str:
     if not SHIPPED.is_file():
         pytest.skip(f"{SHIPPED.name} is not there yet: train it with 'mvssm train'")
     return str(SHIPPED)
-
-
-def count_by(items, key) -> dict:
-    counts: dict = defaultdict(int)
-    for item in items:
-        counts[key(item)] += 1
-    return dict(counts)

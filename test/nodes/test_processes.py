@@ -1,0 +1,96 @@
+"""The nodes as processes of their own: lifecycle by service, signals, exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from visualization_msgs.msg import Marker
+
+RUN = "import sys; from mvssm_ros.nodes.{} import main; sys.exit(main())"
+
+
+def start(world, module, **parameters):
+    """A node's process in the test's ROS domain."""
+    arguments = [
+        word
+        for name, value in parameters.items()
+        for word in ("-p", f"{name.replace('__', '.')}:={value}")
+    ]
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN.format(module), "--ros-args", *arguments],
+        env={**os.environ, "ROS_DOMAIN_ID": str(world.domain_id), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def change_state(world, transition) -> bool:
+    client = world.tester.create_client(ChangeState, "/mvssm/change_state")
+    world.spin_until(client.service_is_ready)
+    request = ChangeState.Request()
+    request.transition.id = transition
+    future = client.call_async(request)
+    world.spin_until(future.done)
+    return future.result().success
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_node_cleanly_with_its_markers_deleted(
+    world, rig_and_file, untrained_weights, signal_number
+):
+    rig, path = rig_and_file
+    process = start(
+        world, "pose_node", rig_file=path, input="keypoints", model__weights=untrained_weights
+    )
+    try:
+        assert change_state(world, Transition.TRANSITION_CONFIGURE)
+        assert change_state(world, Transition.TRANSITION_ACTIVATE)
+        world.wait_for_subscribers([f"/{name}/keypoints" for name in rig.cameras])
+        world.publish_keypoints(rig, 0)
+        world.spin_until(lambda: world.people)
+        answers, drawings = len(world.people), len(world.markers)
+        process.send_signal(signal_number)
+        world.spin_until(lambda: len(world.people) > answers and len(world.markers) > drawings)
+        assert world.markers[-1].markers[0].action == Marker.DELETEALL
+        assert process.wait(timeout=30) == 0
+        output = process.stdout.read()
+        assert "Traceback" not in output
+        assert "rror" not in output
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(world):
+    process = start(world, "pose_node", rig_file="/nowhere.yaml")
+    try:
+        assert not change_state(world, Transition.TRANSITION_CONFIGURE)
+        world.spin_until(lambda: world.said("/nowhere.yaml"))
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "parameters", "names"),
+    [
+        ("pose_node", {"sync__slop": "quick"}, ["sync.slop", "DOUBLE"]),
+        ("pose_node", {"sync__slop": 99.0}, ["sync.slop"]),
+        ("player_node", {"people": "crowd"}, ["people", "crowd"]),
+        ("recorder_node", {}, ["bag"]),
+    ],
+)
+def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, parameters, names):
+    process = start(world, module, **parameters)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    (line,) = [line for line in output.splitlines() if line.startswith("mvssm: error: ")]
+    assert "Traceback" not in output
+    for name in names:
+        assert name in line
