@@ -17,8 +17,9 @@ from mvssm_ros.frontends.detector import Detector, check_keypoints
 from mvssm_ros.frontends.images import letterbox
 from mvssm_ros.frontends.keypoints import canvas_scale, canvas_size, draw_pyramid
 from mvssm_ros.frontends.resnet import CONFIGS, STRIDES, PoseResNet, fold_batchnorm
-from mvssm_ros.geometry.cameras import Cameras, in_view, project
+from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
+from mvssm_ros.geometry.support import claim_keypoints
 from mvssm_ros.network.mvssm import MVSSM, Detections3D
 from mvssm_ros.network.pyramid import FeaturePyramid
 from mvssm_ros.network.weights import SHIPPED, load_network, load_state, read_weights
@@ -72,7 +73,7 @@ class Predictor:
         self.max_people = max_people
 
     @classmethod
-    def from_pretrained(cls, weights: str | Path | None = None, **options) -> Predictor:
+    def from_pretrained(cls, weights: str | Path | None = None, **options: Any) -> Predictor:
         """Load weights (None: the keypoints weights that ship with the package).
 
         Raises UserError on weights that are missing, damaged or do not fit.
@@ -119,7 +120,9 @@ class Predictor:
         to_ours = skeleton_map(self.detector.skeleton)
         return [to_ours.apply(self.detector.detect(image)) for image in images]
 
-    def _detect_and_predict(self, cameras: Cameras, images: Sequence[np.ndarray], space: Any) -> People:
+    def _detect_and_predict(
+        self, cameras: Cameras, images: Sequence[np.ndarray], space: Any
+    ) -> People:
         clock = _Clock()
         keypoints = self.detect(images)
         clock.lap("detect")
@@ -128,7 +131,9 @@ class Predictor:
         people.timings_ms["total"] += clock.laps["detect"]
         return people
 
-    def predict_keypoints(self, cameras: Cameras, keypoints: Sequence[np.ndarray], space: Any) -> People:
+    def predict_keypoints(
+        self, cameras: Cameras, keypoints: Sequence[np.ndarray], space: Any
+    ) -> People:
         """keypoints: panoptic15 [P, 15, 3] a view: x, y in raw px, confidence (0 = missing)."""
         if self.frontend != "keypoints":
             raise UserError(
@@ -151,8 +156,10 @@ class Predictor:
         clock.lap("draw")
         found = self._run(pyramid, scaled, space)
         clock.lap("network")
-        used, reprojection = _support(found.poses_m, scaled.to("cpu"), drawn[0].cpu())
-        return self._answer(found, used, reprojection / scale.numpy(), clock)
+        network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
+        used, distance = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
+        distance = distance.reshape(-1, len(views)) / scale.numpy()
+        return self._answer(found, used, _median_of_columns(distance), clock)
 
     def _network_cameras(self, cameras: Cameras, scale: Tensor, offset_px: Tensor) -> Cameras:
         """[1, T] cameras in network pixels, on the device."""
@@ -177,7 +184,9 @@ class Predictor:
         self, found: Detections3D, used: np.ndarray, reprojection_px: np.ndarray, clock: _Clock
     ) -> People:
         observed = used.sum(-1) >= 2
-        real = (observed.sum(-1) >= _MIN_JOINTS) & torch.isfinite(found.poses_m).all(-1).all(-1).numpy()
+        real = (observed.sum(-1) >= _MIN_JOINTS) & torch.isfinite(found.poses_m).all(-1).all(
+            -1
+        ).numpy()
         clock.lap("finish")
         return People(
             joints_m=found.poses_m.numpy()[real],
@@ -204,26 +213,11 @@ class _Clock:
         self._last = now
 
 
-def _support(poses_m: Tensor, cameras: Cameras, keypoints_px: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Which keypoints support which joints.
-
-    poses [P, 15, 3]; cameras [1, T] and keypoints [T, D, 15, 3], network px. Returns used
-    [P, 15, T] and the median distance a view [T], network px (NaN without support).
-    """
-    p, j, _ = poses_m.shape
-    t = cameras.n_views
-    if p == 0:
-        return np.zeros((0, j, t), bool), np.full(t, np.nan, np.float32)
-    pixels, depth = project(cameras, poses_m.flatten(0, 1)[None])
-    seen = in_view(cameras, pixels, depth)[0].view(t, p, j)
-    gap = pixels[0].view(t, p, 1, j, 2) - keypoints_px[:, None, :, :, :2]
-    distance = gap.norm(dim=-1).masked_fill(keypoints_px[:, None, :, :, 2] <= 0, torch.inf)
-    nearest = distance.amin(2)  # [T, P, J]
-    used = (nearest < SUPPORT_PX) & seen
-    medians = [
-        float(nearest[i][used[i]].median()) if bool(used[i].any()) else float("nan") for i in range(t)
-    ]
-    return used.permute(1, 2, 0).numpy(), np.array(medians, np.float32)
+def _median_of_columns(values: np.ndarray) -> np.ndarray:
+    """Medians of [N, T] over N, ignoring NaN; NaN where a column holds nothing else."""
+    return np.array(
+        [np.median(c[~np.isnan(c)]) if (~np.isnan(c)).any() else np.nan for c in values.T]
+    )
 
 
 def _check_views(cameras: Cameras, n: int) -> None:
@@ -237,7 +231,9 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"model.device '{name}' is not a torch device: use cpu, cuda or cuda:N") from None
+        raise UserError(
+            f"model.device '{name}' is not a torch device: use cpu, cuda or cuda:N"
+        ) from None
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(f"model.device is '{name}' but torch sees no CUDA device: use cpu")
     return device

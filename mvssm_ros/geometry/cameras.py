@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -63,7 +64,7 @@ class Cameras:
         """Mean focal length, [..., T] px."""
         return 0.5 * (self.K[..., 0, 0] + self.K[..., 1, 1])
 
-    def to(self, *args, **kwargs) -> Cameras:
+    def to(self, *args: Any, **kwargs: Any) -> Cameras:
         """As ``Tensor.to`` on every floating tensor; booleans change only their device."""
         moved = {}
         for field in fields(self):
@@ -78,7 +79,9 @@ class Cameras:
         if index.dtype == torch.bool:
             index = index.nonzero().squeeze(-1)
         dim = self.fisheye.dim() - 1
-        return Cameras(**{f.name: getattr(self, f.name).index_select(dim, index) for f in fields(self)})
+        return Cameras(
+            **{f.name: getattr(self, f.name).index_select(dim, index) for f in fields(self)}
+        )
 
     def affine(self, scale: Tensor, offset_px: Tensor) -> Cameras:
         """The same cameras seen in pixels ``u' = scale u + offset``; scale [..., T], offset [..., T, 2]."""

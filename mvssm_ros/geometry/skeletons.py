@@ -152,7 +152,9 @@ class SkeletonMap:
                 f"keypoints for skeleton {self.source.name} must have {self.source.n_joints} joints, "
                 f"got {keypoints.shape[-2]}; name the detector's skeleton, one of {sorted(SKELETONS)}"
             )
-        out = np.zeros((*keypoints.shape[:-2], self.target.n_joints, keypoints.shape[-1]), np.float32)
+        out = np.zeros(
+            (*keypoints.shape[:-2], self.target.n_joints, keypoints.shape[-1]), np.float32
+        )
         for j, sources in enumerate(self.sources):
             if sources:
                 parts = keypoints[..., list(sources), :]

@@ -7,7 +7,7 @@ keeps float32 accurate. The 3x3 normal equations are solved in closed form (LDL^
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,7 +51,9 @@ def triangulate(
     depth = x_cam[..., 2].detach().clamp(min=0.1)
     scale = (cameras.focal_px.unsqueeze(-1) / depth).unsqueeze(-1)  # [..., T, N, 1] px per m
     # residual of X = prior + delta, one row per image axis: A delta - b, in px
-    A = (ray.unsqueeze(-1) * R[..., 2:3, :] - R[..., :2, :]) * scale.unsqueeze(-1)  # [..., T, N, 2, 3]
+    A = (ray.unsqueeze(-1) * R[..., 2:3, :] - R[..., :2, :]) * scale.unsqueeze(
+        -1
+    )  # [..., T, N, 2, 3]
     b = (x_cam[..., :2] - ray * x_cam[..., 2:3]) * scale  # [..., T, N, 2]
 
     used = weights > 0
@@ -71,7 +73,9 @@ def triangulate(
     normal = normal + ridge[..., None, None] * eye
     inverse = inverse_spd3(normal)
     delta = torch.where(
-        answered.unsqueeze(-1), (inverse @ right.unsqueeze(-1)).squeeze(-1), torch.zeros_like(prior_m)
+        answered.unsqueeze(-1),
+        (inverse @ right.unsqueeze(-1)).squeeze(-1),
+        torch.zeros_like(prior_m),
     )
 
     residual = torch.einsum("...tnka,...na->...tnk", A, delta) - b  # [..., T, N, 2]
@@ -87,7 +91,7 @@ def triangulate(
 
 
 def triangulate_twice(
-    cameras: Cameras, pixels_px: Tensor, weights: Tensor, prior_m: Tensor, **options
+    cameras: Cameras, pixels_px: Tensor, weights: Tensor, prior_m: Tensor, **options: Any
 ) -> Triangulation:
     """Triangulate, then again with the rows scaled by the depths of the first answer."""
     with torch.no_grad():
@@ -102,7 +106,9 @@ def rays_world(cameras: Cameras, pixels_px: Tensor) -> tuple[Tensor, Tensor]:
     ray = undistort(cameras, pixels_px)
     homogeneous = torch.cat([ray, torch.ones_like(ray[..., :1])], -1)
     direction = homogeneous @ cameras.R  # R^T d for row vectors
-    return cameras.centers_m, direction / direction.norm(dim=-1, keepdim=True).clamp(min=MIN_DEPTH_M)
+    return cameras.centers_m, direction / direction.norm(dim=-1, keepdim=True).clamp(
+        min=MIN_DEPTH_M
+    )
 
 
 def inverse_spd3(matrix: Tensor) -> Tensor:
@@ -123,5 +129,9 @@ def inverse_spd3(matrix: Tensor) -> Tensor:
     xz = m31 * i3
     yy = i2 + l32 * l32 * i3
     yz = -l32 * i3
-    rows = [torch.stack([xx, xy, xz], -1), torch.stack([xy, yy, yz], -1), torch.stack([xz, yz, i3], -1)]
+    rows = [
+        torch.stack([xx, xy, xz], -1),
+        torch.stack([xy, yy, yz], -1),
+        torch.stack([xz, yz, i3], -1),
+    ]
     return torch.stack(rows, -2)

@@ -44,7 +44,9 @@ def match_nearest(
     return Match(person, nearest, positive)
 
 
-def survivors(out_poses_m: Tensor, scores: Tensor, truth_m: Tensor, valid: Tensor, count: int) -> Tensor:
+def survivors(
+    out_poses_m: Tensor, scores: Tensor, truth_m: Tensor, valid: Tensor, count: int
+) -> Tensor:
     """Training's hierarchical tokens: the 3 best candidates of each person, then the hardest rest.
 
     Keeping the highest-scored negatives where they are teaches late layers to reject near misses.

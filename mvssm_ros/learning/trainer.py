@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.network.config import MVSSMConfig
 from mvssm_ros.network.mvssm import MVSSM
 from mvssm_ros.network.pss import LayerOutput
+from mvssm_ros.network.weights import save_weights
 
 from .losses import LossWeights, decoder_loss
 from .matching import survivors
@@ -93,7 +95,12 @@ class Trainer:
     """Runs `config.steps` steps in `folder`, going on from its checkpoint where there is one."""
 
     def __init__(
-        self, network: MVSSMConfig, config: TrainingConfig, folder: Path, rank: int = 0, world: int = 1
+        self,
+        network: MVSSMConfig,
+        config: TrainingConfig,
+        folder: Path,
+        rank: int = 0,
+        world: int = 1,
     ):
         self.network, self.config, self.folder = network, config, folder
         self.rank, self.world = rank, world
@@ -101,7 +108,7 @@ class Trainer:
         self.model = MVSSM(network)
         decay = [p for p in self.model.parameters() if p.dim() >= 2]
         rest = [p for p in self.model.parameters() if p.dim() < 2]
-        groups = [{"params": decay}, {"params": rest, "weight_decay": 0.0}]
+        groups: list[dict[str, Any]] = [{"params": decay}, {"params": rest, "weight_decay": 0.0}]
         self.optimizer = torch.optim.AdamW(
             groups, lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -118,7 +125,12 @@ class Trainer:
         state = torch.load(path, weights_only=True, map_location="cpu")
         asked = json.loads(json.dumps([asdict(self.network), asdict(self.config)]))
         if state["settings"] != asked:
-            differ = [k for a, b in zip(state["settings"], asked, strict=True) for k in b if a.get(k) != b[k]]
+            differ = [
+                k
+                for a, b in zip(state["settings"], asked, strict=True)
+                for k in b
+                if a.get(k) != b[k]
+            ]
             raise UserError(
                 f"{path} was trained with other settings ({', '.join(differ)} differ): "
                 "give the same ones to resume, or another folder to start anew"
@@ -139,6 +151,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "history": self.history,
+            "world": self.world,
         }
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
@@ -153,7 +166,10 @@ class Trainer:
         """Train to the end; the log goes to log.jsonl, one line every `log_every` steps."""
         recent: list[dict[str, float]] = []
         bar = tqdm(
-            self._steps(), total=self.config.steps, initial=self.step, disable=not progress or self.rank > 0
+            self._steps(),
+            total=self.config.steps,
+            initial=self.step,
+            disable=not progress or self.rank > 0,
         )
         for log in bar:
             recent.append(log)
@@ -167,7 +183,11 @@ class Trainer:
                 self.save()
 
     def _log(self, means: dict[str, float]) -> None:
-        line = {"step": self.step, "seconds": round(self.seconds, 1), **{k: round(v, 4) for k, v in means.items()}}
+        line = {
+            "step": self.step,
+            "seconds": round(self.seconds, 1),
+            **{k: round(v, 4) for k, v in means.items()},
+        }
         self.history.append({k: line[k] for k in ("step", "seconds", "loss", "error_mm")})
         with (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
@@ -185,7 +205,9 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=False)
             loss.backward()
             log["loss"] = float(loss.detach())
-            log["error_mm"] = 100.0 * log[f"joints_3d/{len(outputs) - 1}"] * 10 / self.config.loss.joints_3d
+            log["error_mm"] = (
+                100.0 * log[f"joints_3d/{len(outputs) - 1}"] * 10 / self.config.loss.joints_3d
+            )
             log["skipped"] = float(not self._apply())
             self.step += 1
             self.seconds += time.monotonic() - began
@@ -223,20 +245,55 @@ class Trainer:
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
-def train(network: MVSSMConfig, config: TrainingConfig, folder: Path, processes: int = 1) -> None:
+def train(
+    network: MVSSMConfig,
+    config: TrainingConfig,
+    folder: Path,
+    processes: int = 1,
+    save_every: int = 200,
+) -> None:
     """Train in `folder` with `processes` processes; blocks until done."""
     folder.mkdir(parents=True, exist_ok=True)
     if processes == 1:
-        _work(0, network, config, folder, 1)
-    else:
-        torch.multiprocessing.spawn(_work, (network, config, folder, processes), nprocs=processes)
+        _work(0, network, config, folder, 1, save_every)
+        return
+    rendezvous = folder / ".rendezvous"
+    rendezvous.unlink(missing_ok=True)
+    torch.multiprocessing.spawn(
+        _work, (network, config, folder, processes, save_every), nprocs=processes
+    )
 
 
-def _work(rank: int, network: MVSSMConfig, config: TrainingConfig, folder: Path, world: int) -> None:
+def _work(
+    rank: int,
+    network: MVSSMConfig,
+    config: TrainingConfig,
+    folder: Path,
+    world: int,
+    save_every: int,
+) -> None:
     torch.set_num_threads(1)
     if world > 1:
-        store = dist.FileStore(str(folder / f".rendezvous-{config.steps}-{world}"), world)
+        store = dist.FileStore(str(folder / ".rendezvous"), world)
         dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
-    Trainer(network, config, folder, rank, world).run()
+    Trainer(network, config, folder, rank, world).run(save_every=save_every)
     if world > 1:
         dist.destroy_process_group()
+
+
+def export(folder: Path, path: Path) -> None:
+    """Write the averaged weights of a run's checkpoint as a weights file, with their provenance."""
+    checkpoint = folder / CHECKPOINT
+    if not checkpoint.is_file():
+        raise UserError(f"{checkpoint} does not exist: train there first")
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    network, settings = state["settings"]
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
+    provenance = {
+        "trained_on": "mvssm_ros synthetic world (2D keypoints)",
+        "step": state["step"],
+        "hours": round(state["seconds"] / 3600, 2),
+        "world": state.get("world", 1),
+        "training": settings,
+    }
+    save_weights(path, MVSSMConfig(**values), state["average"], provenance)

@@ -15,7 +15,12 @@ _T_POSE = (
     (0.0, -0.17, 1.43), (0.0, -0.45, 1.43), (0.0, -0.70, 1.43),
     (0.0, -0.10, 0.94), (0.0, -0.10, 0.52), (0.0, -0.10, 0.09),
 )  # fmt: skip
-_RELAXED_ARMS = {4: (0.0, 0.24, 1.16), 5: (0.08, 0.24, 0.92), 10: (0.0, -0.24, 1.16), 11: (0.08, -0.24, 0.92)}
+_RELAXED_ARMS = {
+    4: (0.0, 0.24, 1.16),
+    5: (0.08, 0.24, 0.92),
+    10: (0.0, -0.24, 1.16),
+    11: (0.08, -0.24, 0.92),
+}
 PITCH_M = 0.65
 
 
@@ -35,7 +40,11 @@ def grid_size(size_m: tuple[float, float], pitch_m: float = PITCH_M) -> tuple[in
 
 
 def start_poses(
-    center_m: Tensor, size_m: Tensor, grid: tuple[int, int], kind: str, floor_m: float | Tensor = 0.0
+    center_m: Tensor,
+    size_m: Tensor,
+    grid: tuple[int, int],
+    kind: str,
+    floor_m: float | Tensor = 0.0,
 ) -> Tensor:
     """A grid of start poses over each rig's space.
 

@@ -31,14 +31,20 @@ class Decoder(nn.Module):
         self.joint_embedding = nn.Parameter(torch.randn(config.n_joints, d) * 0.02)
         self.joint_position = nn.Parameter(torch.randn(config.n_joints, d) * 0.02)
         self.instance_embedding = (
-            nn.Parameter(torch.randn(config.n_candidates, d) * 0.02) if config.n_candidates else None
+            nn.Parameter(torch.randn(config.n_candidates, d) * 0.02)
+            if config.n_candidates
+            else None
         )
         self.layers = nn.ModuleList(
             PSSLayer(config, scan_grid=i >= config.grid_from_layer) for i in range(config.n_layers)
         )
 
     def forward(
-        self, start_m: Tensor, cameras: Cameras, pyramid: FeaturePyramid, select: Selection | None = None
+        self,
+        start_m: Tensor,
+        cameras: Cameras,
+        pyramid: FeaturePyramid,
+        select: Selection | None = None,
     ) -> list[LayerOutput]:
         """start_m [B, N, J, 3] m; cameras in network pixels, [B, T].
 

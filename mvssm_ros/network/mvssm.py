@@ -44,7 +44,11 @@ class MVSSM(nn.Module):
         self.decoder = Decoder(config)
 
     def forward(
-        self, pyramid: FeaturePyramid, cameras: Cameras, start_m: Tensor, select: Selection | None = None
+        self,
+        pyramid: FeaturePyramid,
+        cameras: Cameras,
+        start_m: Tensor,
+        select: Selection | None = None,
     ) -> list[LayerOutput]:
         """All layers' outputs; pyramid and cameras [B, T], start_m [B, N, J, 3] m."""
         if cameras.n_views < 2:

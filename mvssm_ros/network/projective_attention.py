@@ -106,7 +106,9 @@ class ProjectiveAttention(nn.Module):
             w = weights[..., level, :].permute(0, 1, 4, 2, 3, 5).reshape(b * t * h, 1, m * j, p)
             grid = s * w if grid is None else grid + s * w
         assert grid is not None
-        out = grid.view(b, t, h, -1, m, j, p).permute(0, 1, 4, 5, 6, 2, 3)  # [B, T, M, J, P, h, D/h]
+        out = grid.view(b, t, h, -1, m, j, p).permute(
+            0, 1, 4, 5, 6, 2, 3
+        )  # [B, T, M, J, P, h, D/h]
         return out.flatten(-2)
 
     def _sample_per_joint(
@@ -119,7 +121,9 @@ class ProjectiveAttention(nn.Module):
     ) -> Tensor:
         per_level = []
         for level in range(self.n_levels):
-            places = anchors_px.unsqueeze(-2) + offsets[..., 0, level, :, :] * pyramid.strides[level]
+            places = (
+                anchors_px.unsqueeze(-2) + offsets[..., 0, level, :, :] * pyramid.strides[level]
+            )
             s = sample_per_joint(pyramid, level, places)  # [B, T, M, J, P, C]
             s = s * weights[..., 0, level, :, None]
             per_level.append(s if keep_points else s.sum(-2, keepdim=True))

@@ -101,9 +101,7 @@ class PSSLayer(nn.Module):
         )
         self.norm1 = nn.LayerNorm(d)
         self.keypoint_gtbs = (
-            KeypointLevelGTBS(
-                d, j, tree_order=c.tree_order, expansion=c.keypoint_expansion, **ss2d
-            )
+            KeypointLevelGTBS(d, j, tree_order=c.tree_order, expansion=c.keypoint_expansion, **ss2d)
             if scans
             else None
         )
@@ -115,11 +113,10 @@ class PSSLayer(nn.Module):
         nn.init.zeros_(self.query_proj.weight)
         nn.init.zeros_(self.query_proj.bias)
         self.n_pointers = 1 + 2 * c.n_levels if c.per_joint_maps else 0
-        self.view_head = nn.Sequential(
-            nn.Linear(d, d), nn.ReLU(inplace=True), nn.Linear(d, 3 + self.n_pointers)
-        )
-        nn.init.zeros_(self.view_head[2].weight)
-        nn.init.zeros_(self.view_head[2].bias)
+        last = nn.Linear(d, 3 + self.n_pointers)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.view_head = nn.Sequential(nn.Linear(d, d), nn.ReLU(inplace=True), last)
         self.class_head = nn.Linear(d, 1)
         self.prior_head = nn.Linear(d, 4) if c.structural_prior else None
         if self.prior_head is not None:
@@ -127,7 +124,12 @@ class PSSLayer(nn.Module):
             self.prior_head.bias.data = torch.tensor([0.0, 0.0, 0.0, 4.0])
 
     def forward(
-        self, tokens: Tensor, poses_m: Tensor, cameras: Cameras, pyramid: FeaturePyramid, position: Tensor
+        self,
+        tokens: Tensor,
+        poses_m: Tensor,
+        cameras: Cameras,
+        pyramid: FeaturePyramid,
+        position: Tensor,
     ) -> LayerOutput:
         """tokens [B, M, J, D], poses [B, M, J, 3] m, position [J, D]: the query's joint embedding."""
         poses_m = poses_m.detach()
@@ -182,7 +184,9 @@ class PSSLayer(nn.Module):
         mask = seen.unsqueeze(-1).to(features.dtype)
         if self.cross_attention is not None:
             return self.fuse(self._attend_views(tokens, features, seen))
-        count = float(features.shape[1]) if self.config.fuse == "mean_all" else mask.sum(1).clamp(min=1)
+        count = (
+            float(features.shape[1]) if self.config.fuse == "mean_all" else mask.sum(1).clamp(min=1)
+        )
         mean = features.sum(1) / count
         if self.config.fuse != "mean_max":
             return self.fuse(mean)

@@ -33,4 +33,6 @@ def sample(maps: Tensor, pixels_px: Tensor, stride: int) -> Tensor:
     """Bilinear samples, zeros outside: maps [G, C, H, W], pixels [G, N, P, 2] px -> [G, C, N, P]."""
     size = pixels_px.new_tensor([maps.shape[-1], maps.shape[-2]])
     normalised = (pixels_px + 0.5) * (2.0 / (stride * size)) - 1.0
-    return F.grid_sample(maps, normalised, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(
+        maps, normalised, mode="bilinear", padding_mode="zeros", align_corners=False
+    )

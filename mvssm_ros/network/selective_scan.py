@@ -98,7 +98,9 @@ def cuda_kernel_installed() -> bool:
 
 def selective_scan(u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor) -> Tensor:
     """The best backend for where the tensors are; always in float32."""
-    args = [x.float() for x in (u, delta, A, B, C, D)] if u.dtype in _HALF else [u, delta, A, B, C, D]
+    args = (
+        [x.float() for x in (u, delta, A, B, C, D)] if u.dtype in _HALF else [u, delta, A, B, C, D]
+    )
     scan: Scan = scan_cuda if u.is_cuda and cuda_kernel_installed() else scan_in_place
     return scan(*args)
 

@@ -36,7 +36,9 @@ class Weights:
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """The tensors named `prefix.…`, without the prefix."""
-        return {k[len(prefix) + 1 :]: v for k, v in self.tensors.items() if k.startswith(prefix + ".")}
+        return {
+            k[len(prefix) + 1 :]: v for k, v in self.tensors.items() if k.startswith(prefix + ".")
+        }
 
 
 def save_weights(
@@ -59,6 +61,7 @@ def save_weights(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     save_file(tensors, temporary, metadata=metadata)
+    temporary.chmod(0o644)  # safetensors writes files that only their owner can read
     temporary.replace(path)
 
 
@@ -128,7 +131,9 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> No
         if state[k].is_floating_point() and not torch.isfinite(state[k]).all()
     ]
     if problems:
-        shown = "; ".join(problems[:3]) + (f" and {len(problems) - 3} more" if len(problems) > 3 else "")
+        shown = "; ".join(problems[:3]) + (
+            f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        )
         raise UserError(f"weights file {path} does not fit this network ({shown})")
     module.load_state_dict(dict(state))
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
 from distorted_cameras import MODELS, make_cameras
+
 from mvssm_ros.geometry.cameras import Cameras, in_view, project, undistort
 
 
@@ -19,7 +19,11 @@ def test_projection_agrees_with_opencv(model):
     for i in range(cameras.n_views):
         rvec = cv2.Rodrigues(cameras.R[i].numpy())[0]
         expected, _ = cv2.projectPoints(
-            points.numpy(), rvec, cameras.t[i].numpy(), cameras.K[i].numpy(), cameras.distortion[i].numpy()
+            points.numpy(),
+            rvec,
+            cameras.t[i].numpy(),
+            cameras.K[i].numpy(),
+            cameras.distortion[i].numpy(),
         )
         np.testing.assert_allclose(pixels[i].numpy(), expected[:, 0], atol=1e-8)
     assert (depth > 0).all()
@@ -57,13 +61,17 @@ def test_undistort_inverts_projection(model, fisheye):
 @pytest.mark.parametrize("fisheye", [False, True])
 def test_undistort_gradient_is_exact(fisheye):
     cameras = make_cameras(MODELS["plumb_bob"][:4], fisheye, n=1)
-    pixels = torch.tensor([[[500.0, 300.0], [900.0, 600.0]]], dtype=torch.float64, requires_grad=True)
+    pixels = torch.tensor(
+        [[[500.0, 300.0], [900.0, 600.0]]], dtype=torch.float64, requires_grad=True
+    )
     assert torch.autograd.gradcheck(lambda p: undistort(cameras, p), (pixels,), atol=1e-8)
 
 
 def test_projection_gradient():
     cameras = make_cameras(MODELS["plumb_bob"], n=2)
-    points = torch.tensor([[0.3, -0.2, 0.5], [0.9, 0.4, 0.1]], dtype=torch.float64, requires_grad=True)
+    points = torch.tensor(
+        [[0.3, -0.2, 0.5], [0.9, 0.4, 0.1]], dtype=torch.float64, requires_grad=True
+    )
     assert torch.autograd.gradcheck(lambda p: project(cameras, p)[0], (points,))
 
 

@@ -5,10 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from distorted_cameras import MODELS, make_cameras
 
 from mvssm_ros.geometry.cameras import project, undistort
-from mvssm_ros.geometry.triangulation import inverse_spd3, rays_world, triangulate, triangulate_twice
-from distorted_cameras import MODELS, make_cameras
+from mvssm_ros.geometry.triangulation import (
+    inverse_spd3,
+    rays_world,
+    triangulate,
+    triangulate_twice,
+)
 
 
 def rig(n, model="plumb_bob"):
@@ -150,4 +155,6 @@ def test_rays_meet_the_points_they_came_from():
     pixels, _ = project(cameras, points)
     origin, direction = rays_world(cameras, pixels)
     to_point = points - origin.unsqueeze(-2)
-    torch.testing.assert_close(to_point / to_point.norm(dim=-1, keepdim=True), direction, atol=1e-7, rtol=0)
+    torch.testing.assert_close(
+        to_point / to_point.norm(dim=-1, keepdim=True), direction, atol=1e-7, rtol=0
+    )

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from network_scenes import keypoints_scene, people, random_network, ring_of_cameras
 
 from mvssm_ros.network.config import ABLATIONS, MVSSMConfig, paper_rgb
 from mvssm_ros.network.decoder import crowding, suppress_duplicates
 from mvssm_ros.network.mvssm import MVSSM
 from mvssm_ros.network.pyramid import FeaturePyramid
-from network_scenes import keypoints_scene, people, random_network, ring_of_cameras
 
 
 def start(model, b=1, grid=(3, 3)):
@@ -22,7 +22,9 @@ def keep_all(layer, out):
 
 
 def views(pyramid, index):
-    return FeaturePyramid(tuple(x[:, index] for x in pyramid.levels), pyramid.strides, pyramid.mirror)
+    return FeaturePyramid(
+        tuple(x[:, index] for x in pyramid.levels), pyramid.strides, pyramid.mirror
+    )
 
 
 @pytest.mark.parametrize("n_views", [2, 3, 5, 10])
@@ -119,9 +121,7 @@ def test_at_initialisation_scans_are_silent():
     torch.manual_seed(0)
     full = MVSSM(MVSSMConfig(d_model=32)).double()
     plain = MVSSM(MVSSMConfig(d_model=32, ablation="no_mamba")).double()
-    plain.load_state_dict(
-        {k: v for k, v in full.state_dict().items() if k in plain.state_dict()}
-    )
+    plain.load_state_dict({k: v for k, v in full.state_dict().items() if k in plain.state_dict()})
     cameras, pyramid = keypoints_scene(3)
     a = full(pyramid, cameras, start(full), keep_all)[-1]
     b = plain(pyramid, cameras, start(plain), keep_all)[-1]
@@ -136,16 +136,22 @@ def test_ablations_run_and_differ(ablation):
     out = model(pyramid, cameras, start(model), keep_all)[-1]
     assert torch.isfinite(out.poses_m).all()
     out.poses_m.sum().backward()
-    names = {n.split(".")[3] for n, _ in model.named_parameters() if n.startswith("decoder.layers.1")}
+    names = {
+        n.split(".")[3] for n, _ in model.named_parameters() if n.startswith("decoder.layers.1")
+    }
     assert ("keypoint_gtbs" in names) == (ablation == "full")
     assert ("attention" in names) == (ablation != "mean")
     assert ("cross_attention" in names) == (ablation == "cross_attention")
     if ablation != "full":
         full = random_network()
-        assert not torch.allclose(full(pyramid, cameras, start(full), keep_all)[-1].poses_m, out.poses_m)
+        assert not torch.allclose(
+            full(pyramid, cameras, start(full), keep_all)[-1].poses_m, out.poses_m
+        )
 
 
-@pytest.mark.parametrize("changes", [{"view_scan": "serial"}, {"scan_directions": 4}, {"d_state": 4, "gated": True}])
+@pytest.mark.parametrize(
+    "changes", [{"view_scan": "serial"}, {"scan_directions": 4}, {"d_state": 4, "gated": True}]
+)
 def test_scan_options_run(changes):
     cameras, pyramid = keypoints_scene(3)
     model = random_network(**changes)
@@ -161,7 +167,9 @@ def test_shared_maps_as_from_rgb():
     levels = tuple(torch.randn(2, 3, 32, 512 // s, 960 // s).double() for s in (4, 8, 16))
     outputs = model(FeaturePyramid(levels, (4, 8, 16)), cameras, start(model, 2))
     assert torch.isfinite(outputs[-1].poses_m).all()
-    assert torch.allclose(outputs[-1].confidence.sum(1)[outputs[-1].solved], torch.ones(()).double())
+    assert torch.allclose(
+        outputs[-1].confidence.sum(1)[outputs[-1].solved], torch.ones(()).double()
+    )
 
 
 def test_the_number_of_start_poses_must_fit_the_weights():
@@ -193,7 +201,14 @@ def test_detect_applies_threshold_and_most_people():
     model = random_network()
     everyone = model.detect(pyramid, cameras, start(model), score_threshold=0.0)[0]
     assert (everyone.scores[:-1] >= everyone.scores[1:]).all()
-    assert len(model.detect(pyramid, cameras, start(model), score_threshold=0.0, max_people=1)[0].scores) == 1
+    assert (
+        len(
+            model.detect(pyramid, cameras, start(model), score_threshold=0.0, max_people=1)[
+                0
+            ].scores
+        )
+        == 1
+    )
     assert len(model.detect(pyramid, cameras, start(model), score_threshold=1.1)[0].scores) == 0
 
 

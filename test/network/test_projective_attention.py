@@ -68,7 +68,9 @@ def test_reduced_grid_is_plain_attention(per_joint, heads):
                 total = 0
                 for p in range(3):
                     place = anchors[b, t, m, j] + offsets[b, t, m, j, h, level, p] * stride
-                    total = total + weights[b, t, m, j, h, level, p] * bilinear(maps, *place, stride)
+                    total = total + weights[b, t, m, j, h, level, p] * bilinear(
+                        maps, *place, stride
+                    )
                 per_level.append(total)
             if per_joint:
                 heads_out.append(attention.value_proj.weight @ torch.cat(per_level))
@@ -97,5 +99,9 @@ def test_anchor_features_show_own_and_mirror_maps():
     out = anchor_features(anchors, pyramid)
     assert out.shape == (B, T, M, J, 2, 12)
     x, y = anchors[1, 2, 0, 3]
-    torch.testing.assert_close(out[1, 2, 0, 3, 1, :6], bilinear(pyramid.levels[1][1, 2, 3], x, y, 16))
-    torch.testing.assert_close(out[1, 2, 0, 3, 1, 6:], bilinear(pyramid.levels[1][1, 2, 4], x, y, 16))
+    torch.testing.assert_close(
+        out[1, 2, 0, 3, 1, :6], bilinear(pyramid.levels[1][1, 2, 3], x, y, 16)
+    )
+    torch.testing.assert_close(
+        out[1, 2, 0, 3, 1, 6:], bilinear(pyramid.levels[1][1, 2, 4], x, y, 16)
+    )

@@ -33,7 +33,10 @@ def test_the_loop_is_the_formula():
     u, delta, A, B, C, D = arguments(b=1, k=1, length=3, d=1, s=1)
     h = 0.0
     for i in range(3):
-        h = torch.exp(delta[0, 0, i, 0] * A[0, 0, 0]) * h + delta[0, 0, i, 0] * B[0, 0, i, 0] * u[0, 0, i, 0]
+        h = (
+            torch.exp(delta[0, 0, i, 0] * A[0, 0, 0]) * h
+            + delta[0, 0, i, 0] * B[0, 0, i, 0] * u[0, 0, i, 0]
+        )
         y = C[0, 0, i, 0] * h + D[0, 0] * u[0, 0, i, 0]
         torch.testing.assert_close(scan_loop(u, delta, A, B, C, D)[0, 0, i, 0], y)
 

@@ -50,7 +50,7 @@ def test_garbage(saved):
 def test_a_pickle_is_refused_unread(tmp_path):
     path = tmp_path / "model.pth"
     torch.save({"a": torch.zeros(1)}, path)
-    with pytest.raises(UserError, match="pickled checkpoint.*mvssm weights import"):
+    with pytest.raises(UserError, match=r"pickled checkpoint.*mvssm weights import"):
         read_weights(path)
     renamed = tmp_path / "model.safetensors"
     path.rename(renamed)
@@ -69,7 +69,7 @@ def test_another_architecture(tmp_path):
     path = tmp_path / "w.safetensors"
     other = MVSSMConfig(d_model=32, n_layers=2, survivors=(4,))
     save_weights(path, CONFIG, MVSSM(other).state_dict(), {})
-    with pytest.raises(UserError, match="does not fit this network .*expected"):
+    with pytest.raises(UserError, match=r"does not fit this network .*expected"):
         load_network(read_weights(path))
 
 

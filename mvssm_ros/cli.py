@@ -1,0 +1,54 @@
+"""The `mvssm` command. Each subcommand is a module of `mvssm_ros.commands`, imported when asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from mvssm_ros.errors import UserError
+
+COMMANDS = {
+    "demo": "four cameras of a real moving person through ROS to 3D people, with pictures",
+    "run": "start the node with a rig file, without ros2 launch",
+    "train": "train the keypoints network on the synthetic world",
+    "evaluate": "measure the network, the classical chain and the oracle on held-out scenes",
+    "benchmark": "time every stage of one set",
+    "weights": "show weights, or import public checkpoints",
+    "rig": "make a rig file from a foreign calibration, or check one",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand. Returns its exit status; 2 for a user's mistake, told in one line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="mvssm", description="Calibrated cameras to tracked 3D people, for robots."
+    )
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    asked = next((word for word in given if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        sub = subparsers.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:]
+        )
+        if name == asked:  # only its own imports are paid for
+            module = importlib.import_module(f"mvssm_ros.commands.{name}")
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+    args = parser.parse_args(given)
+    try:
+        return int(args.run(args))
+    except UserError as error:
+        print(f"mvssm: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: `mvssm … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
