@@ -65,7 +65,7 @@ class Predictor:
         max_people: int = 16,
     ):
         self.device = _device(device)
-        self.network = network.to(self.device).eval()
+        self.network = network.to(self.device).eval().requires_grad_(False)
         self.frontend = network.config.frontend
         self.backbone = None if backbone is None else backbone.to(self.device).eval()
         self.detector = detector

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--sets", type=int, default=50, help="sets timed (default: %(default)s)")
     parser.add_argument(
-        "--threads", type=int, default=2, help="torch's threads (default: %(default)s)"
+        "--threads", type=int, default=1, help="torch's threads (default: %(default)s)"
     )
     parser.add_argument("--device", default="cpu", help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes (default: %(default)s)")
@@ -191,9 +191,8 @@ def _cpu_name() -> str:
 
 
 def _print(report: dict) -> None:
-    print(
-        f"{report['machine']['cpu']}, {report['machine']['threads']} threads, torch {report['machine']['torch']}"
-    )
+    machine = report["machine"]
+    print(f"{machine['cpu']}, {machine['threads']} threads, torch {machine['torch']}")
     print("| stage | p50 ms | p95 ms | CPU ms |\n| --- | --- | --- | --- |")
     for row in report["stages"]:
         cpu = "–" if np.isnan(row["cpu_ms"]) else f"{row['cpu_ms']:.1f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 ABLATIONS = ("full", "no_mamba", "no_gtbs_mamba", "cross_attention", "mean")
 
@@ -83,9 +84,9 @@ class MVSSMConfig:
         return len(self.strides)
 
 
-def paper_rgb(frontend: str = "resnet50", **changes) -> MVSSMConfig:
+def paper_rgb(frontend: str = "resnet50", **changes: Any) -> MVSSMConfig:
     """The paper's network on RGB features (MODEL: 8 heads x 3 levels x 8 points, 1024 T-poses)."""
-    settings: dict = {
+    settings: dict[str, Any] = {
         "frontend": frontend,
         "d_model": 256,
         "n_heads": 8,

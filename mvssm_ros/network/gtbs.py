@@ -8,6 +8,7 @@ samples of a view (`FeatureLevelGTBS`), and on the J joints of a candidate (`Key
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -55,7 +56,7 @@ class SS2D(nn.Module):
         nn.init.zeros_(self.out_proj.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        b, height, width, _ = x.shape
+        _, height, width, _ = x.shape
         x = self.in_proj(x)
         gate = None
         if self.gated:
@@ -104,7 +105,14 @@ class FeatureLevelGTBS(nn.Module):
     """
 
     def __init__(
-        self, d_model: int, n_joints: int, n_points: int, *, serial: bool, tree_order: bool, **ss2d
+        self,
+        d_model: int,
+        n_joints: int,
+        n_points: int,
+        *,
+        serial: bool,
+        tree_order: bool,
+        **ss2d: Any,
     ):
         super().__init__()
         self.serial = serial
@@ -135,7 +143,7 @@ class KeypointLevelGTBS(nn.Module):
     tokens, [B, M, J, C].
     """
 
-    def __init__(self, d_model: int, n_joints: int, *, tree_order: bool, **ss2d):
+    def __init__(self, d_model: int, n_joints: int, *, tree_order: bool, **ss2d: Any):
         super().__init__()
         self.geometry = nn.Linear(3, d_model)
         self.norm = nn.LayerNorm(d_model)

@@ -97,7 +97,7 @@ class ProjectiveAttention(nn.Module):
         b, t, m, j, h, _, p, _ = offsets.shape
         grid = None
         for level, (maps, stride) in enumerate(zip(pyramid.levels, pyramid.strides, strict=True)):
-            _, _, c, height, width = maps.shape
+            height, width = maps.shape[-2:]
             value = self.value_proj(maps.permute(0, 1, 3, 4, 2))  # [B, T, H, W, D]
             value = value.permute(0, 1, 4, 2, 3).reshape(b * t * h, -1, height, width)
             places = anchors_px[..., None, None, :] + offsets[..., level, :, :] * stride

@@ -233,7 +233,7 @@ class PSSLayer(nn.Module):
         logits: Tensor,
         seen: Tensor,
     ) -> LayerOutput:
-        b, t, m, j, _ = keypoints.shape
+        b, _, m, j, _ = keypoints.shape
         prior, information = poses_m, None
         if self.prior_head is None:
             confidence = logits.masked_fill(~seen, -1e4).softmax(1) * seen

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ class _InPlaceScan(torch.autograd.Function):
     """The recurrence h_i = a_i h_{i-1} + b_i over the first dimension, with a hand-written adjoint."""
 
     @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         h = b.clone()
         for i in range(1, h.shape[0]):
             h[i].addcmul_(a[i], h[i - 1])
@@ -44,7 +45,7 @@ class _InPlaceScan(torch.autograd.Function):
         return h
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         a, h = ctx.saved_tensors
         g = grad.clone()
         for i in range(g.shape[0] - 2, -1, -1):

@@ -84,7 +84,8 @@ def read_weights(path: str | Path) -> Weights:
             if metadata.get("format") != FORMAT:
                 raise UserError(
                     f"weights file {path} is not one of ours: expected format '{FORMAT}' in its "
-                    f"metadata, got '{metadata.get('format')}'; convert checkpoints with 'mvssm weights import'"
+                    f"metadata, got '{metadata.get('format')}'; convert checkpoints with "
+                    "'mvssm weights import'"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
