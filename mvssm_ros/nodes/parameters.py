@@ -115,7 +115,7 @@ SPECS = (
     ),
     Spec("model.device", "cpu", "Where the network runs: cpu, cuda, cuda:1, ..."),
     Spec(
-        "model.threads", 0, "CPU threads of the network; 0: as many as PyTorch thinks best.", 0, 256
+        "model.threads", 1, "CPU threads of the network; 0: as many as PyTorch thinks best.", 0, 256
     ),
     Spec(
         "model.score_threshold",
