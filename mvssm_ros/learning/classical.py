@@ -34,21 +34,21 @@ CORE = np.array([i for i, name in enumerate(PANOPTIC15.joints) if name not in _N
 class ChainConfig:
     """The chain's parameters, tuned on synthetic training scenes (never on the held-out ones)."""
 
-    min_confidence: float = 0.1
-    tolerance_m: float = 0.08  # 2D error as a length at the joint, or
+    min_confidence: float = 0.1  # 2D joints below are missing
+    tolerance_m: float = 0.08  # 2D error that ends a fit, as a length at the joint, or
     tolerance_px: float = 6.0  # as pixels, whichever is more
-    min_pair_score: float = 0.25
-    min_core_joints: int = 3
-    space_margin_m: float = 0.6
-    bone_factors: tuple[float, float] = (0.4, 1.6)
-    max_group_distance_m: float = 0.3
-    outlier_m: float = 0.25
-    keep_pair_score: float = 0.1  # below: not even used to merge
-    min_joints: int = 4
-    collect_score: float = 0.3
-    min_score: float = 0.03
-    robust_factor: float = 0.5
-    duplicate_m: float = 0.2
+    space_margin_m: float = 0.6  # joints may lie so far outside the space
+    bone_factors: tuple[float, float] = (0.4, 1.6)  # lengths of an adult's bones that are human
+    min_core_joints: int = 3  # that two 2D poses must share
+    keep_pair_score: float = 0.1  # pairs below are forgotten
+    min_pair_score: float = 0.25  # pairs above start or join a group
+    max_group_distance_m: float = 0.3  # mean joint distance between pairs of one person
+    collect_score: float = 0.3  # how well a further 2D pose must fit a merged person
+    outlier_m: float = 0.25  # proposals so far from their median are dropped
+    robust_factor: float = 0.5  # scale of the last fit's reweighting, in tolerances
+    min_joints: int = 4  # that two views must give
+    min_score: float = 0.03  # people below are not reported
+    duplicate_m: float = 0.2  # median joint distance of two answers for one person
 
 
 class ChainPeople(NamedTuple):
@@ -80,7 +80,7 @@ class _Pairs:
 
     poses: np.ndarray  # [M, 2] rows of _Poses
     joints_m: np.ndarray  # [M, J, 3]
-    weight: np.ndarray  # [M, J] inverse variance times score; 0 = not triangulated
+    weight: np.ndarray  # [M, J] inverse variance, less for gaps; 0 = not triangulated
     joint_score: np.ndarray  # [M, J] 0..1
     score: np.ndarray  # [M]
 
@@ -261,6 +261,8 @@ def _separate(groups: list[np.ndarray], pairs: _Pairs, poses: _Poses) -> list[li
             person.append(int(rows[np.argmax(support[rows])]))
         chosen = set(person)
         held = [p for p in pairs.poses[group] if chosen.issuperset(p)]
+        if not held:  # the choices of the views pair with none of each other
+            held = [pairs.poses[group[pairs.score[group].argmax()]]]
         person = sorted({int(row) for pair in held for row in pair})
         people.append(person)
         taken.update(person)

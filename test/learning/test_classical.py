@@ -150,3 +150,22 @@ def test_rotating_and_moving_the_world_about_the_vertical_changes_nothing_else()
     there = triangulate_people(moved, views, move.numpy()[:2], roomy)
     expected = here.joints_m @ turn.numpy().T + move.numpy()
     np.testing.assert_allclose(there.joints_m, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nonsense_gives_whole_skeletons_or_none(seed):
+    rng = np.random.default_rng(seed)
+    cameras = ring(4)
+    real = detect(cameras, PEOPLE, 5.0, seed)
+    views = []
+    for view in real:
+        rubbish = rng.uniform(0, 1, (6, 15, 3)) * [1280, 720, 1]
+        rubbish[rng.random((6, 15)) < 0.4, 2] = 0
+        views.append(np.concatenate([rubbish, view[: rng.integers(0, 4)]]).astype(np.float32))
+    out = triangulate_people(cameras, views, CENTER_M, SIZE_M)
+    assert np.isfinite(out.joints_m).all()
+    assert np.isfinite(out.score).all()
+    assert ((out.detection >= 0).sum(-1) >= 2).all()
+    for t in range(4):  # a 2D pose belongs to one person
+        used = out.detection[out.detection[:, t] >= 0, t]
+        assert len(set(used.tolist())) == len(used)
