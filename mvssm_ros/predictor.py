@@ -26,7 +26,7 @@ from mvssm_ros.network.weights import SHIPPED, load_network, load_state, read_we
 
 SUPPORT_PX = 30.0  # a view supports a joint when it has a keypoint this near (960-px images)
 _MIN_WEIGHT = 0.05  # RGB: a view supports a joint when it weighs at least this much
-_MIN_JOINTS = 5  # nobody is reported of whom two views do not support so many joints
+_MIN_JOINTS = 3  # nobody is reported of whom two views do not support so many joints
 
 
 @dataclass
