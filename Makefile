@@ -42,23 +42,23 @@ $(VENV)/venv.stamp:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/torch.stamp: $(VENV)/venv.stamp requirements/constraints.txt
+$(VENV)/torch.stamp: $(VENV)/venv.stamp .ci/requirements/constraints.txt
 	@echo "make: installing $(TORCH)"
-	@$(PIP) -c requirements/constraints.txt "$(TORCH)" || { \
+	@$(PIP) -c .ci/requirements/constraints.txt "$(TORCH)" || { \
 	  echo "make: error: pip found no $(TORCH). Either name an index or folder with PyTorch's CPU wheels (pytorch.org says which)," >&2; \
 	  echo "  PIP_EXTRA_INDEX_URL=... make $(MAKECMDGOALS), or take another build, e.g. make $(MAKECMDGOALS) TORCH=torch==2.13.0 (CUDA, several GB)" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/tools.stamp: $(VENV)/torch.stamp requirements/build.txt requirements/no-deps.txt
+$(VENV)/tools.stamp: $(VENV)/torch.stamp .ci/requirements/build.txt .ci/requirements/no-deps.txt
 	@echo "make: installing the build tools, the detector's models and the demo's videos"
-	@$(PIP) -c requirements/constraints.txt -r requirements/build.txt
-	@$(PIP) --no-deps -r requirements/no-deps.txt
+	@$(PIP) -c .ci/requirements/constraints.txt -r .ci/requirements/build.txt
+	@$(PIP) --no-deps -r .ci/requirements/no-deps.txt
 	@touch $@
 
-PACKAGE_INPUTS := CMakeLists.txt package.xml pyproject.toml setup.py $(wildcard msg/*.msg scripts/*)
+PACKAGE_INPUTS := CMakeLists.txt package.xml pyproject.toml setup.py $(wildcard msg/*.msg)
 $(VENV)/package.stamp: $(VENV)/tools.stamp $(PACKAGE_INPUTS)
 	@echo "make: installing mvssm_ros with its dependencies and building its messages"
-	@$(PIP) -c requirements/constraints.txt --no-build-isolation -e ".[dev]"
+	@$(PIP) -c .ci/requirements/constraints.txt --no-build-isolation -e ".[dev]"
 	@touch $@
 
 # ---- what the package does ----

@@ -41,7 +41,7 @@ def ros_prefix() -> Path:
     if spec is None or spec.origin is None:
         sys.exit(
             "mvssm_ros: error: the ROS message generators are not installed. Use pip's build "
-            "isolation (no --no-build-isolation), install requirements/build.txt first, or source "
+            "isolation (no --no-build-isolation), install .ci/requirements/build.txt first, or source "
             "a ROS 2 installation and build with colcon."
         )
     package_dir = Path(spec.origin).parent

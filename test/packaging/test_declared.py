@@ -134,22 +134,22 @@ def test_nothing_but_nodes_imports_ros():
 
 
 def test_make_builds_with_what_pip_builds_with(pyproject):
-    assert requirement_names(lines("requirements/build.txt")) == requirement_names(
+    assert requirement_names(lines(".ci/requirements/build.txt")) == requirement_names(
         pyproject["build-system"]["requires"]
     )
 
 
 def test_every_dependency_of_make_is_pinned(pyproject):
-    pinned = [line for line in lines("requirements/constraints.txt") if "==" in line]
+    pinned = [line for line in lines(".ci/requirements/constraints.txt") if "==" in line]
     project = pyproject["project"]
     extras = project["optional-dependencies"]
     wanted = project["dependencies"] + [
         line for name in ("dev", "demo", "mediapipe", "train", "view") for line in extras[name]
     ]
-    names = requirement_names(wanted) | requirement_names(lines("requirements/build.txt"))
+    names = requirement_names(wanted) | requirement_names(lines(".ci/requirements/build.txt"))
     assert names - requirement_names(pinned) - {"mvssm-ros", "torch"} == set()
-    assert all("==" in line for line in lines("requirements/no-deps.txt"))
+    assert all("==" in line for line in lines(".ci/requirements/no-deps.txt"))
 
 
 def test_constraints_leave_torch_to_the_makefile():
-    assert "torch" not in requirement_names(lines("requirements/constraints.txt"))
+    assert "torch" not in requirement_names(lines(".ci/requirements/constraints.txt"))
