@@ -17,11 +17,6 @@ from rclpy.time import Time
 from mvssm_ros.msg import PersonArray
 from mvssm_ros.nodes import qos
 
-CONFIGURE = Transition.TRANSITION_CONFIGURE
-ACTIVATE = Transition.TRANSITION_ACTIVATE
-DEACTIVATE = Transition.TRANSITION_DEACTIVATE
-CLEANUP = Transition.TRANSITION_CLEANUP
-
 # What can become of a set, in the diagnostics of pose_node.
 _ENDS = (
     "sets_processed",
@@ -43,6 +38,11 @@ class Conductor:
         answered_ns: stamp of every set that `people` answered, in order.
         counts: of the latest diagnostics of pose_node.
     """
+
+    CONFIGURE = Transition.TRANSITION_CONFIGURE
+    ACTIVATE = Transition.TRANSITION_ACTIVATE
+    DEACTIVATE = Transition.TRANSITION_DEACTIVATE
+    CLEANUP = Transition.TRANSITION_CLEANUP
 
     def __init__(self, check: Callable[[], None], pose_node: str = "mvssm") -> None:
         self._check = check

@@ -1,0 +1,160 @@
+"""`mvssm demo`: real four-camera video of a man through ROS 2, and pictures of what came out."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+from pathlib import Path
+from types import FrameType
+
+from mvssm_ros.demo.comparison import compare, find_truth, load_truth
+from mvssm_ros.demo.overlay import OverlayPainter, film_frames
+from mvssm_ros.demo.pictures import VideoWriter, read_picture, save_picture, stack
+from mvssm_ros.demo.plot import plot_answers
+from mvssm_ros.demo.recording import Recording, read_recording
+from mvssm_ros.demo.stage import FILM_FRAMES, Play, play
+from mvssm_ros.demo.summary import Figures, figures, summary_markdown
+from mvssm_ros.demo_data import find_demo
+from mvssm_ros.errors import UserError
+from mvssm_ros.rig.checks import ReprojectionMonitor
+from mvssm_ros.rig.rig_file import Rig, load_rig
+from mvssm_ros.share import share_dir
+
+RIGS = {"corrected": "pose2sim_single.yaml", "shipped": "pose2sim_single_shipped.yaml"}
+_MADE = ("bag", "log", "frames.json", "overlay.mp4", "plot.png", "skeletons.jpg", "summary.md")
+_STILLS = 5
+_VIDEO_FPS = 20.0  # slower than life, to be looked at
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--out", default="out/demo", help="folder for the results (default %(default)s)"
+    )
+    parser.add_argument("--rate", type=float, metavar="HZ",
+                        help="sets of images sent a second, whether or not pose_node keeps up; drops "
+                        "are counted (default: the next set when the last one is answered)")  # fmt: skip
+    parser.add_argument("--rig", default="corrected", metavar="corrected|shipped|FILE",
+                        help="calibration: corrected principal points, as shipped with the videos, "
+                        "or a rig file (default %(default)s)")  # fmt: skip
+    parser.add_argument("--sets", type=int, default=FILM_FRAMES, metavar="N",
+                        help="at least N sets, evenly spread over the film (default: all)")  # fmt: skip
+    parser.add_argument("--weights", default="", metavar="FILE",
+                        help="weights of the keypoints front-end (default: the package's)")  # fmt: skip
+    parser.add_argument("--time-limit", type=float, default=1800.0, metavar="S",
+                        help="give up after this many seconds (default %(default)s)")  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Returns 0 when skeletons came out.
+
+    Raises:
+        UserError: anything that keeps it from that, in one line.
+    """
+    if not 1 <= args.sets <= FILM_FRAMES:
+        raise UserError(f"--sets is {args.sets}, expected 1 to {FILM_FRAMES}")
+    if args.rate is not None and not args.rate > 0:
+        raise UserError(f"--rate is {args.rate:g}, expected a number of sets a second above 0")
+    if not args.time_limit > 0:
+        raise UserError(f"--time-limit is {args.time_limit:g}, expected seconds above 0")
+    find_demo("single")
+    is_own_rig = args.rig not in RIGS
+    rig_file = Path(args.rig) if is_own_rig else share_dir() / "config" / "rigs" / RIGS[args.rig]
+    rig = load_rig(rig_file)
+    out = Path(args.out)
+    _make_room(out)
+    settings = Play(
+        rig_file=rig_file.resolve(),
+        calibration="corrected" if is_own_rig else args.rig,
+        sets=args.sets,
+        rate_hz=args.rate,
+        weights=args.weights and str(Path(args.weights).resolve()),
+        time_limit_s=args.time_limit,
+    )
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        played = play(settings, out)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    recording = read_recording(played.bag, played.frames_file)
+    numbers = figures(recording, ReprojectionMonitor.of_rig(rig).limit_px, played.warnings)
+    if not numbers.people:
+        raise UserError(_nothing_came_out(numbers, out))
+    truth = find_truth()
+    comparison = compare(recording.answers, load_truth(truth)) if truth else None
+    print("drawing ...")
+    files = _draw(recording, rig, out, numbers.main_id)
+    page = summary_markdown(numbers, comparison, title=_title(args), files=files)
+    (out / "summary.md").write_text(page, encoding="utf-8")
+    print(f"\n{page}\nall of it is in {out}/")
+    return 0
+
+
+def _make_room(out: Path) -> None:
+    """Remove what an earlier run made, and nothing else."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file, expected a folder")
+    for name in _MADE:
+        path = out / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    for path in out.glob("overlay_*.png"):
+        path.unlink()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be made: {error.strerror}") from error
+
+
+def _draw(recording: Recording, rig: Rig, out: Path, main_id: str) -> dict[str, str]:
+    """Video, stills and plot. Returns name -> what it is."""
+    answers = {answer.frame: answer for answer in recording.answers if answer.frame >= 0}
+    frames = sorted(answers)
+    stills = {frames[round(i * (len(frames) - 1) / (_STILLS - 1))] for i in range(_STILLS)}
+    demo = find_demo("single")
+    painter = OverlayPainter(rig.to_cameras(demo.videos), list(demo.videos))
+    with VideoWriter(out / "overlay.mp4", _VIDEO_FPS) as video:
+        for frame, images in film_frames(demo.videos, set(answers)):
+            answer = answers[frame]
+            caption = f"frame {frame}, {frame / recording.fps:.2f} s"
+            picture = painter.paint(images, answer, caption)
+            video.add(picture)
+            if frame in stills:
+                save_picture(out / f"overlay_{frame:03d}.png", picture)
+    plot_answers(recording.answers, rig, out / "plot.png", people=main_id)
+    middle = next(f for f in frames[len(frames) // 2 :] + frames[::-1] if answers[f].seen)
+    plain = painter.paint(None, answers[middle], f"frame {middle}, {middle / recording.fps:.2f} s")
+    save_picture(out / "skeletons.jpg", stack(plain, read_picture(out / "plot.png")))
+    return {
+        "overlay.mp4": f"the skeletons over all views, {_VIDEO_FPS:g} pictures a second (the film"
+        f" has {recording.fps:g})",
+        "overlay_*.png": "some of its pictures",
+        "plot.png": "the same in 3D and over time",
+        "skeletons.jpg": "one set without the images, and the plot",
+        "bag/": "people, markers, rig_status, skeleton_info and /diagnostics (rosbag2, mcap)",
+        "log/": "what the nodes said",
+    }
+
+
+def _title(args: argparse.Namespace) -> str:
+    pace = (
+        "each set sent when the last was answered" if args.rate is None else f"{args.rate:g} sets/s"
+    )
+    return f"mvssm demo: Pose2Sim's Demo_SinglePerson, rig {args.rig}, {pace}"
+
+
+def _nothing_came_out(numbers: Figures, out: Path) -> str:
+    text = (
+        f"demo: no skeleton came out of {numbers.sets_sent} sets of images"
+        f" ({numbers.sets_answered} answered, nobody in them)"
+    )
+    if numbers.warnings:
+        text += f"; pose_node said: {numbers.warnings[-1]}"
+    return f"{text}; logs and bag are in {out}"
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends the demo the way an exception does, so that no process is left behind."""
+    raise SystemExit(128 + number)

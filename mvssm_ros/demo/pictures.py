@@ -1,0 +1,64 @@
+"""Pictures to files and back. All are RGB uint8 [H, W, 3]."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from mvssm_ros.errors import UserError
+
+Image = npt.NDArray[np.uint8]
+
+
+class VideoWriter:
+    """An mp4 file (MPEG-4 part 2, the one codec that every OpenCV can write)."""
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path = path
+        self._fps = fps
+        self._writer: cv2.VideoWriter | None = None
+
+    def add(self, picture: Image) -> None:
+        """RGB [H, W, 3], of the same size every time."""
+        if self._writer is None:
+            height, width = picture.shape[:2]
+            codec = cv2.VideoWriter.fourcc(*"mp4v")
+            self._writer = cv2.VideoWriter(str(self.path), codec, self._fps, (width, height))
+            if not self._writer.isOpened():
+                raise UserError(f"demo: cannot write the video {self.path}; is the disk full?")
+        self._writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._writer is not None:
+            self._writer.release()
+
+
+def save_picture(path: Path, picture: Image) -> None:
+    """Write an RGB picture; the name's ending says the format."""
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        raise UserError(f"demo: cannot write {path}; is the disk full?")
+
+
+def read_picture(path: Path) -> Image:
+    """Read an RGB picture."""
+    return np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def stack(upper: Image, lower: Image) -> Image:
+    """One above the other, the lower one scaled to the width of the upper."""
+    width = upper.shape[1]
+    height = round(lower.shape[0] * width / lower.shape[1])
+    scaled = cv2.resize(lower, (width, height), interpolation=cv2.INTER_AREA)
+    return np.vstack([upper, np.asarray(scaled, np.uint8)])
