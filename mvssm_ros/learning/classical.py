@@ -34,7 +34,7 @@ CORE = np.array([i for i, name in enumerate(PANOPTIC15.joints) if name not in _N
 class ChainConfig:
     """The chain's parameters, tuned on synthetic training scenes (never on the held-out ones)."""
 
-    min_confidence: float = 0.1  # 2D joints below are missing
+    min_confidence: float = 0.03  # 2D joints below are missing
     tolerance_m: float = 0.08  # 2D error that ends a fit, as a length at the joint, or
     tolerance_px: float = 6.0  # as pixels, whichever is more
     space_margin_m: float = 0.6  # joints may lie so far outside the space
