@@ -17,7 +17,7 @@ import pytest
 pytestmark = [pytest.mark.packaging, pytest.mark.timeout(1800)]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-REQUIREMENTS = CHECKOUT / "requirements"
+REQUIREMENTS = CHECKOUT / ".ci" / "requirements"
 CONSTRAINTS = REQUIREMENTS / "constraints.txt"
 
 # What an installed package must be able to do, wherever it was installed to and however.
