@@ -41,8 +41,8 @@ def ros_prefix() -> Path:
     if spec is None or spec.origin is None:
         sys.exit(
             "mvssm_ros: error: the ROS message generators are not installed. Use pip's build "
-            "isolation (no --no-build-isolation), install .ci/requirements/build.txt first, or source "
-            "a ROS 2 installation and build with colcon."
+            "isolation (no --no-build-isolation), install .ci/requirements/build.txt first, or "
+            "source a ROS 2 installation and build with colcon."
         )
     package_dir = Path(spec.origin).parent
     for prefix in package_dir.parents:

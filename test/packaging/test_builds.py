@@ -222,7 +222,7 @@ def test_source_distribution_is_complete(scratch):
     (path,) = (source / "dist").glob("mvssm_ros-*.tar.gz")
     with tarfile.open(path) as archive:
         packed = {member.name.split("/", 1)[-1] for member in archive if member.isfile()}
-    folders = ("config", "launch", "msg", "mvssm_ros", "scripts")
+    folders = ("config", "launch", "msg", "mvssm_ros")
     top_level = {"CMakeLists.txt", "LICENSE", "README.md", "package.xml", "pyproject.toml"}
     wanted = {str(p.relative_to(source)) for f in folders for p in (source / f).rglob("*")}
     wanted = {name for name in wanted if (source / name).is_file()} | top_level
