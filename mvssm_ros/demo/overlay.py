@@ -93,7 +93,7 @@ def _draw_person(tile: Image, pixels: npt.NDArray[np.float64], person: ReportedP
     """Bones full between observed joints and thin otherwise; observed joints are discs."""
     color = color_of(person.id)
     pale = tuple(round(0.5 * c + 0.5 * 128) for c in color)
-    known = np.isfinite(pixels).all(-1) & (np.abs(np.nan_to_num(pixels)) < 1e4).all(-1)
+    known = [bool((np.abs(pixel) < 1e4).all()) for pixel in pixels]  # not so if NaN
     points = [
         (round(float(x)), round(float(y))) if k else (0, 0) for (x, y), k in zip(pixels, known)
     ]
@@ -104,14 +104,15 @@ def _draw_person(tile: Image, pixels: npt.NDArray[np.float64], person: ReportedP
             cv2.line(
                 tile, points[a], points[b], color if firm else pale, 3 if firm else 1, cv2.LINE_AA
             )
-    for joint in np.flatnonzero(known):
+    shown = [joint for joint, is_known in enumerate(known) if is_known]
+    for joint in shown:
         if person.observed[joint]:
             cv2.circle(tile, points[joint], 5, (0, 0, 0), -1, cv2.LINE_AA)
             cv2.circle(tile, points[joint], 4, color, -1, cv2.LINE_AA)
         else:
             cv2.circle(tile, points[joint], 5, pale, 1, cv2.LINE_AA)
-    if known.any():
-        x, y = min((points[j] for j in np.flatnonzero(known)), key=lambda point: point[1])
+    if shown:
+        x, y = min((points[joint] for joint in shown), key=lambda point: point[1])
         _write(
             tile, f"{person.id}  {person.confidence:.2f}", (x - 45, max(y - 26, 14)), 0.55, color
         )

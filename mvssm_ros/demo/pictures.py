@@ -53,7 +53,10 @@ def save_picture(path: Path, picture: Image) -> None:
 
 def read_picture(path: Path) -> Image:
     """Read an RGB picture."""
-    return np.asarray(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB), np.uint8)
+    picture = cv2.imread(str(path))
+    if picture is None:
+        raise UserError(f"demo: {path} cannot be read")
+    return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def stack(upper: Image, lower: Image) -> Image:

@@ -96,22 +96,17 @@ def _draw_rig(axes: Any, by_id: _Seen, rig: Rig) -> None:
 
 def _draw_near(axes: Any, by_id: _Seen, traced: str) -> None:
     """Skeletons at several times, pale to full, and the paths of some joints of one person."""
-    clouds = []
-    for person_id, seen in by_id.items():
+    seen = by_id.get(traced, [])
+    if seen:
         count = min(_MOMENTS, len(seen))
-        picks = np.linspace(0, len(seen) - 1, count).astype(int) if person_id == traced else []
-        for order, pick in enumerate(picks):
-            color = _unit(color_of(person_id))
-            _draw_skeleton(axes, seen[pick][1], color, 0.25 + 0.75 * (order + 1) / count)
-        if person_id != traced:
-            continue
+        for order, pick in enumerate(np.linspace(0, len(seen) - 1, count).astype(int)):
+            alpha = 0.25 + 0.75 * (order + 1) / count
+            _draw_skeleton(axes, seen[pick][1], _unit(color_of(traced)), alpha)
         joints_m = np.array([person.joints_m for _, person in seen])  # [S, 15, 3]
-        clouds.append(joints_m.reshape(-1, 3))
         for name in _TRACED:
             path = joints_m[:, _SKELETON.index(name)]
             axes.plot(*path.T, color=_TRACE_COLORS[name], linewidth=1.0, label=name)
-    if clouds:
-        cloud = np.concatenate(clouds)
+        cloud = joints_m.reshape(-1, 3)
         _equal_box(axes, cloud[np.isfinite(cloud).all(-1)])
         axes.legend(fontsize=7, loc="center left", title="paths", title_fontsize=7)
     axes.set_title(f"{traced}: {_MOMENTS} moments, pale to full, and paths of joints")
