@@ -63,7 +63,7 @@ $(VENV)/package.stamp: $(VENV)/tools.stamp $(PACKAGE_INPUTS)
 
 # ---- what the package does ----
 
-demo: setup  ## real 4-camera video -> ROS 2 -> skeletons; results in out/ (OUT=folder RATE=hz)
+demo: setup  ## real 4-camera video -> ROS 2 -> skeletons; results in out/demo/ (OUT=folder RATE=hz)
 	@$(BIN)/mvssm demo $(if $(OUT),--out "$(OUT)") $(if $(RATE),--rate "$(RATE)") $(ARGS)
 
 train: setup  ## train the keypoints front-end's weights on the synthetic world
