@@ -132,7 +132,7 @@ def start(context: LaunchContext) -> list:
     )
     if given["autostart"] == "false":
         return [pose_node, rviz]
-    full_name = f"{given['namespace'].rstrip('/')}/mvssm"
+    full_name = "/" + f"{given['namespace']}/mvssm".lstrip("/")
     return [*to_active(pose_node, full_name), rviz]
 
 

@@ -12,6 +12,7 @@ import array
 import json
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ _PARAMETERS = {
     "people": ("single", "Which film: single (one man) or multi (with a computer-drawn second)."),
     "calibration": ("corrected", "Of camera_info: corrected, or shipped (off by 10 to 16 px)."),
     "rate_hz": (FPS, "Frames per second of the film that are sent; 60 is all of them."),
+    "frames": (0, "Only this many frames of the film, from its beginning; 0: all of it."),
     "slow_down": (1.0, "How many times slower than life the film is played."),
     "loops": (1, "How often the film is played; 0: until the node is stopped."),
     "transport": ("raw", "raw (Image, bgr8) or compressed (CompressedImage, JPEG)."),
@@ -96,7 +98,7 @@ class PlayerNode(Node):
         while loop < self._values["loops"] or self._values["loops"] == 0:
             films = [read_frames(path) for path in self._demo.videos.values()]
             frame = 0
-            for frame, images in enumerate(zip(*films)):
+            for frame, images in enumerate(islice(zip(*films), self._values["frames"] or None)):
                 if frame % self._stride == 0:
                     yield played + frame, frame, list(images)
             played += frame + 1
@@ -235,6 +237,8 @@ def _check(values: dict[str, Any]) -> None:
             )
     if not 0 < values["rate_hz"] <= FPS:
         raise UserError(f"parameter 'rate_hz' is {values['rate_hz']}, expected above 0 to {FPS:g}")
+    if values["frames"] < 0:
+        raise UserError(f"parameter 'frames' is {values['frames']}, expected 0 or more")
     if not values["slow_down"] > 0:
         raise UserError(f"parameter 'slow_down' is {values['slow_down']}, expected above 0")
 

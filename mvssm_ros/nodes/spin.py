@@ -40,10 +40,8 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
     or out of range, ends it with one line and exit code 2.
     """
     stop = threading.Event()
-    previous = {
-        number: signal.signal(number, lambda *_: stop.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    for number in (signal.SIGINT, signal.SIGTERM):  # for good: the process ends after this
+        signal.signal(number, lambda *_: stop.set())
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         return _spin(make_node, stop)
@@ -52,8 +50,6 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
         return 2
     finally:
         rclpy.try_shutdown()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 _PARAMETER_ERRORS = (

@@ -101,14 +101,14 @@ def test_it_brings_the_node_up_and_down(ros2, world, rig_and_file, untrained_wei
             f"params_file:={parameters}",
             f"weights:={untrained_weights}",
             "reference_frame:=odom",
+            "sigterm_timeout:=60",  # of launch itself: how long after SIGINT it sends SIGTERM
         )
         try:
             topics = [f"/{name}/keypoints" for name in rig.cameras]
             world.spin_until(
                 lambda: all(world.tester.count_subscribers(t) for t in topics), timeout_s=120
             )
-            world.publish_keypoints(rig, 0)
-            world.spin_until(lambda: world.people)
+            world.publish_until_answered(rig)
             assert world.people[0].header.frame_id == "odom"
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(timeout=60) == 0

@@ -128,8 +128,12 @@ class World:
         return self.tester.create_subscription(message_type, topic, into.append, qos)
 
     def publisher(self, message_type, topic, qos=10):
+        """A publisher of the tester, connected to those who listen already."""
         if topic not in self._publishers:
-            self._publishers[topic] = self.tester.create_publisher(message_type, topic, qos)
+            made = self.tester.create_publisher(message_type, topic, qos)
+            self._publishers[topic] = made
+            if self.tester.count_subscribers(topic):
+                self.spin_until(lambda: made.get_subscription_count() > 0)
         return self._publishers[topic]
 
     def pose_node(self, **parameters) -> PoseNode:
@@ -183,6 +187,15 @@ class World:
             for field, value in fields.items():
                 setattr(message, field, value)
             self.publisher(Keypoints2DArray, f"/{name}/keypoints").publish(message)
+
+    def publish_until_answered(self, rig: Rig) -> None:
+        """Empty sets to a node in another process, until it has found our publishers."""
+        for index in range(200):
+            self.publish_keypoints(rig, index)
+            self.spin_for(0.3)
+            if self.people:
+                return
+        pytest.fail("no answer to 200 sets")
 
     def publish_infos(self, rig: Rig, skip=(), **fields) -> None:
         """camera_info of every camera, with some fields changed."""

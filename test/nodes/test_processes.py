@@ -31,7 +31,7 @@ def start(world, module, **parameters):
 
 def change_state(world, transition) -> bool:
     client = world.tester.create_client(ChangeState, "/mvssm/change_state")
-    world.spin_until(client.service_is_ready)
+    world.spin_until(client.service_is_ready, timeout_s=110)
     request = ChangeState.Request()
     request.transition.id = transition
     future = client.call_async(request)
@@ -51,13 +51,20 @@ def test_a_signal_ends_the_node_cleanly_with_its_markers_deleted(
         assert change_state(world, Transition.TRANSITION_CONFIGURE)
         assert change_state(world, Transition.TRANSITION_ACTIVATE)
         world.wait_for_subscribers([f"/{name}/keypoints" for name in rig.cameras])
-        world.publish_keypoints(rig, 0)
-        world.spin_until(lambda: world.people)
+        world.publish_until_answered(rig)
         answers, drawings = len(world.people), len(world.markers)
         process.send_signal(signal_number)
-        world.spin_until(lambda: len(world.people) > answers and len(world.markers) > drawings)
-        assert world.markers[-1].markers[0].action == Marker.DELETEALL
-        assert process.wait(timeout=30) == 0
+        world.spin_until(
+            lambda: (
+                len(world.people) > answers
+                and any(
+                    marker.action == Marker.DELETEALL
+                    for array in world.markers[drawings:]
+                    for marker in array.markers
+                )
+            )
+        )
+        assert process.wait(timeout=100) == 0
         output = process.stdout.read()
         assert "Traceback" not in output
         assert "rror" not in output
@@ -74,7 +81,7 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
         assert process.poll() is None
     finally:
         process.terminate()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=100) == 0
 
 
 @pytest.mark.parametrize(
@@ -88,7 +95,7 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
 )
 def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, parameters, names):
     process = start(world, module, **parameters)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=110)
     assert process.returncode == 2
     (line,) = [line for line in output.splitlines() if line.startswith("mvssm: error: ")]
     assert "Traceback" not in output
