@@ -126,7 +126,7 @@ def _draw(recording: Recording, rig: Rig, out: Path, main_id: str) -> dict[str, 
     plot_answers(recording.answers, rig, out / "plot.png", people=main_id)
     middle = next(f for f in frames[len(frames) // 2 :] + frames[::-1] if answers[f].seen)
     plain = painter.paint(None, answers[middle], f"frame {middle}, {middle / recording.fps:.2f} s")
-    save_picture(out / "skeletons.jpg", stack(plain, read_picture(out / "plot.png")))
+    save_picture(out / "skeletons.jpg", stack(plain, read_picture(out / "plot.png"), 1300))
     return {
         "overlay.mp4": f"the skeletons over all views, {_VIDEO_FPS:g} pictures a second (the film"
         f" has {recording.fps:g})",

@@ -51,7 +51,10 @@ class OverlayPainter:
         self._widths_px = [round(s * float(width)) for s, (width, _) in zip(self._scales, sizes)]
 
     def paint(self, images: Sequence[Image] | None, answer: Answer, caption: str) -> Image:
-        """RGB picture [H, W, 3]. Without images the skeletons stand before a plain background."""
+        """RGB picture [H, W, 3].
+
+        Without images the skeletons stand before a plain background, cut off below the lowest.
+        """
         tiles = []
         for view, (scale, width_px) in enumerate(zip(self._scales, self._widths_px)):
             if images is None:
@@ -65,6 +68,9 @@ class OverlayPainter:
             tiles.append(tile)
             tiles.append(np.full((self._height_px, _GAP_PX, 3), _BACKGROUND, np.uint8))
         picture = np.hstack(tiles[:-1])
+        if images is None:
+            drawn = np.flatnonzero((picture != np.array(_BACKGROUND)).any((1, 2)))
+            picture = picture[: drawn.max() + 30]
         legend = np.full((_LEGEND_PX, picture.shape[1], 3), _BACKGROUND, np.uint8)
         _write_legend(legend, caption)
         picture = np.vstack([picture, legend])

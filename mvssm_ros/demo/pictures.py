@@ -47,7 +47,8 @@ class VideoWriter:
 
 def save_picture(path: Path, picture: Image) -> None:
     """Write an RGB picture; the name's ending says the format."""
-    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+    quality = [cv2.IMWRITE_JPEG_QUALITY, 85] if path.suffix == ".jpg" else []
+    if not cv2.imwrite(str(path), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality):
         raise UserError(f"demo: cannot write {path}; is the disk full?")
 
 
@@ -59,9 +60,11 @@ def read_picture(path: Path) -> Image:
     return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def stack(upper: Image, lower: Image) -> Image:
-    """One above the other, the lower one scaled to the width of the upper."""
-    width = upper.shape[1]
-    height = round(lower.shape[0] * width / lower.shape[1])
-    scaled = cv2.resize(lower, (width, height), interpolation=cv2.INTER_AREA)
-    return np.vstack([upper, np.asarray(scaled, np.uint8)])
+def stack(upper: Image, lower: Image, width_px: int) -> Image:
+    """One above the other, both scaled to one width."""
+    scaled = []
+    for picture in (upper, lower):
+        height_px = round(picture.shape[0] * width_px / picture.shape[1])
+        size = (width_px, height_px)
+        scaled.append(np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8))
+    return np.vstack(scaled)

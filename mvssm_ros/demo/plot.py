@@ -153,7 +153,7 @@ def _equal_box(axes: Any, points_m: npt.NDArray[np.float64]) -> None:
 
     low, high = points_m.min(0) - 0.1, points_m.max(0) + 0.1
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    axes.set_box_aspect(high - low, zoom=1.25)
+    axes.set_box_aspect(high - low, zoom=1.15)
     axes.set(xlabel="x, m", ylabel="y, m", zlabel="z, m")
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_major_locator(MaxNLocator(4))

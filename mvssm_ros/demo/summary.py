@@ -83,7 +83,7 @@ def figures(
         },
         reprojection_px=recording.reprojection_px,
         limit_px=limit_px,
-        warnings=list(warnings),
+        warnings=list(dict.fromkeys(warnings)),  # each once
     )
 
 

@@ -61,16 +61,18 @@ def test_images_are_scaled_with_their_skeletons(cameras, person, answer):
 
 def test_who_is_not_seen_is_not_drawn(cameras, person, answer):
     painter = OverlayPainter(cameras, ["left", "right"])
-    empty = painter.paint(None, answer(0), "")
+    images = [np.zeros((800, 600, 3), np.uint8)] * 2
+    empty = painter.paint(images, answer(0), "")
     behind_both = np.full((15, 3), np.nan)
     for nobody in (person(state=2), person(joints_m=behind_both)):
-        assert (painter.paint(None, answer(0, nobody), "") == empty).all()
+        assert (painter.paint(images, answer(0, nobody), "") == empty).all()
 
 
 def test_behind_a_camera_is_not_in_its_view(cameras, person, answer):
     painter = OverlayPainter(cameras, ["left", "right"], height_px=800)
-    empty = painter.paint(None, answer(0), "")
-    drawn = painter.paint(None, answer(0, person(at=(6.0, 0.0))), "")  # behind the first
+    images = [np.zeros((800, 600, 3), np.uint8)] * 2
+    empty = painter.paint(images, answer(0), "")
+    drawn = painter.paint(images, answer(0, person(at=(6.0, 0.0))), "")  # behind the first
     assert (drawn[:, :600] == empty[:, :600]).all()
     assert (drawn[:, 606:] != empty[:, 606:]).any()
 
@@ -96,10 +98,21 @@ def test_video_and_pictures_can_be_read_back(tmp_path):
     assert (read_picture(tmp_path / "p.png") == picture).all()
 
 
-def test_stack_keeps_the_shape_of_the_lower():
-    picture = stack(np.zeros((10, 40, 3), np.uint8), np.full((50, 80, 3), 9, np.uint8))
-    assert picture.shape == (10 + 25, 40, 3)
-    assert (picture[10:] == 9).all()
+def test_stack_keeps_both_shapes():
+    upper, lower = np.full((10, 80, 3), 3, np.uint8), np.full((50, 80, 3), 9, np.uint8)
+    picture = stack(upper, lower, 40)
+    assert picture.shape == (5 + 25, 40, 3)
+    assert (picture[:5] == 3).all()
+    assert (picture[5:] == 9).all()
+
+
+def test_plain_picture_ends_below_the_people(cameras, person, answer):
+    picture = OverlayPainter(cameras, ["left", "right"], height_px=800).paint(
+        None, answer(0, person()), ""
+    )
+    pixels, _ = project(cameras, torch.tensor(person().joints_m, dtype=torch.float32))
+    lowest = float(pixels[..., 1].max())
+    assert lowest + 30 < picture.shape[0] < lowest + 90
 
 
 def test_film_frames_of_all_cameras_together(tmp_path):
