@@ -61,7 +61,7 @@ class Predictor:
         backbone: PoseResNet | None = None,
         detector: Detector | None = None,
         device: str = "cpu",
-        score_threshold: float = 0.3,
+        score_threshold: float = 0.1,
         max_people: int = 16,
     ):
         self.device = _device(device)

@@ -20,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of the run; goes on from its checkpoint if there is one (default: %(default)s)",
     )
     parser.add_argument("--steps", type=int, default=default.steps, help="default: %(default)s")
+    parser.add_argument(
+        "--learning-rate", type=float, default=default.learning_rate, help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--start-from", default="", metavar="FILE", help="begin with these weights, not at random"
+    )
     parser.add_argument("--seed", type=int, default=default.seed, help="default: %(default)s")
     parser.add_argument(
         "--processes",
@@ -51,7 +57,12 @@ def run(args: argparse.Namespace) -> int:
                 f"--{name.replace('_', '-')} is {getattr(args, name)}: expected at least 1"
             )
     config = replace(
-        TrainingConfig(), steps=args.steps, seed=args.seed, view_budget=args.view_budget
+        TrainingConfig(),
+        steps=args.steps,
+        seed=args.seed,
+        view_budget=args.view_budget,
+        learning_rate=args.learning_rate,
+        start_from=args.start_from,
     )
     network = replace(MVSSMConfig(), ablation=args.ablation)
     folder = Path(args.out)

@@ -26,7 +26,7 @@ from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.network.config import MVSSMConfig
 from mvssm_ros.network.mvssm import MVSSM
 from mvssm_ros.network.pss import LayerOutput
-from mvssm_ros.network.weights import save_weights
+from mvssm_ros.network.weights import load_state, read_weights, save_weights
 
 from .losses import LossWeights, decoder_loss
 from .matching import survivors
@@ -42,6 +42,7 @@ class TrainingConfig:
     view_budget  views a process and step: scenes = view_budget / views
     views        numbers of views and how often each is drawn
     grid         start poses over each rig's space, whatever its size: pitches of 0.4 to 1.1 m
+    start_from   weights file to begin with (same network), else random weights
     """
 
     steps: int = 6000
@@ -58,6 +59,7 @@ class TrainingConfig:
     survivors: tuple[int, ...] = (20, 12, 12)
     ema_decay: float = 0.998
     seed: int = 0
+    start_from: str = ""
     loss: LossWeights = field(default_factory=LossWeights)
 
 
@@ -106,6 +108,9 @@ class Trainer:
         self.rank, self.world = rank, world
         torch.manual_seed(config.seed)
         self.model = MVSSM(network)
+        if config.start_from:
+            weights = read_weights(config.start_from)
+            load_state(self.model, weights.part("network"), weights.path)
         decay = [p for p in self.model.parameters() if p.dim() >= 2]
         rest = [p for p in self.model.parameters() if p.dim() < 2]
         groups: list[dict[str, Any]] = [{"params": decay}, {"params": rest, "weight_decay": 0.0}]

@@ -29,7 +29,6 @@ class MVSSMConfig:
     anchor_projection  features at the anchor come through a linear map, and join the view's feature
     view_margin_px   a joint projected up to this far outside an image still counts as in view
     survivors        most candidates that live on after each layer but the last
-    repeats          times that the last layer is applied again to its own answer, in inference
     neighbourhood_m  candidates within this (RMS over joints) compete for one person; 0: by score alone
     ablation         the paper's switches: full | no_mamba (is MVGFormer) | no_gtbs_mamba (one sample
                      a head and level) | cross_attention (tokens ask the views) | mean (the views'
@@ -60,10 +59,9 @@ class MVSSMConfig:
     anchor_projection: bool = True
     view_margin_px: float = 48.0
     ffn_ratio: int = 4
-    survivors: tuple[int, ...] = (48, 24, 16)
-    repeats: int = 1
-    score_epsilon: float = 0.1
-    neighbourhood_m: float = 0.4
+    survivors: tuple[int, ...] = (48, 32, 24)
+    score_epsilon: float = 0.02
+    neighbourhood_m: float = 0.3
     ablation: str = "full"
 
     def __post_init__(self) -> None:
@@ -107,8 +105,8 @@ def paper_rgb(frontend: str = "resnet50", **changes: Any) -> MVSSMConfig:
         "structural_prior": False,
         "anchor_projection": False,
         "view_margin_px": 0.0,
+        "score_epsilon": 0.1,
         "neighbourhood_m": 0.0,
         "survivors": (100, 60, 40),
-        "repeats": 0,
     }
     return MVSSMConfig(**(settings | changes))

@@ -49,8 +49,6 @@ class Decoder(nn.Module):
         """start_m [B, N, J, 3] m; cameras in network pixels, [B, T].
 
         `select` decides who lives on; by default the best-scored, see `hierarchical_selection`.
-        In inference the last layer goes over its own answer `repeats` times more: a step of
-        progressive regression that costs no parameters.
         """
         b, n, j, _ = start_m.shape
         tokens = self.joint_embedding.expand(b, n, j, -1)
@@ -68,13 +66,6 @@ class Decoder(nn.Module):
             if i + 1 < len(self.layers):
                 kept = out.pick(select(i, out))
                 tokens, poses = kept.tokens, kept.poses_m
-        if not self.training:
-            for _ in range(self.config.repeats):
-                last = outputs[-1]
-                again = self.layers[-1](
-                    last.tokens, last.poses_m, cameras, pyramid, self.joint_position
-                )
-                outputs.append(again)
         return outputs
 
     def hierarchical_selection(self, layer: int, out: LayerOutput) -> Tensor:

@@ -119,7 +119,7 @@ SPECS = (
     ),
     Spec(
         "model.score_threshold",
-        0.3,
+        0.1,
         "People with a lower score, 0..1, are not reported.",
         0.0,
         1.0,

@@ -19,7 +19,7 @@ from mvssm_ros.learning.trainer import (
 )
 from mvssm_ros.network.config import MVSSMConfig
 from mvssm_ros.network.mvssm import MVSSM
-from mvssm_ros.network.weights import load_network, read_weights
+from mvssm_ros.network.weights import load_network, read_weights, save_weights
 
 NETWORK = MVSSMConfig(d_model=16, n_layers=2, survivors=(6,), grid_from_layer=1)
 TRAINING = TrainingConfig(
@@ -125,3 +125,13 @@ def test_two_processes_train_log_and_export(tmp_path):
 def test_export_without_a_run(tmp_path):
     with pytest.raises(UserError, match="does not exist: train there first"):
         export(tmp_path, tmp_path / "w.safetensors")
+
+
+def test_training_starts_from_given_weights(tmp_path):
+    torch.manual_seed(5)
+    model = MVSSM(NETWORK)
+    save_weights(tmp_path / "w.safetensors", NETWORK, model.state_dict(), {})
+    start = replace(TRAINING, start_from=str(tmp_path / "w.safetensors"))
+    trainer = Trainer(NETWORK, start, tmp_path)
+    for a, b in zip(trainer.model.parameters(), model.parameters(), strict=True):
+        assert torch.equal(a, b)

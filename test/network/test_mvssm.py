@@ -32,7 +32,7 @@ def test_any_number_of_views(n_views):
     cameras, pyramid = keypoints_scene(n_views)
     model = random_network()
     outputs = model(pyramid, cameras, start(model))
-    assert len(outputs) == 3 + model.config.repeats
+    assert len(outputs) == 3
     assert torch.isfinite(outputs[-1].poses_m).all()
     assert outputs[-1].keypoints_px.shape[1] == n_views
 
@@ -99,16 +99,6 @@ def test_compaction_drops_candidates_and_leaves_survivors_untouched():
     assert chosen[1].poses_m.shape[1] <= 12
     assert chosen[2].poses_m.shape[1] <= 8
     torch.testing.assert_close(chosen[1].poses_m, everyone[1].pick(index).poses_m)
-
-
-def test_repeats_go_over_the_answer_again():
-    cameras, pyramid = keypoints_scene(3)
-    once, thrice = random_network(repeats=0), random_network(repeats=2)
-    a = once(pyramid, cameras, start(once), keep_all)
-    b = thrice(pyramid, cameras, start(thrice), keep_all)
-    torch.testing.assert_close(b[2].poses_m, a[2].poses_m)
-    assert not torch.allclose(b[3].poses_m, b[2].poses_m)
-    assert len(thrice.train()(pyramid, cameras, start(thrice), keep_all)) == 3
 
 
 def test_candidates_below_epsilon_are_dropped():
