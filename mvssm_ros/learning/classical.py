@@ -48,7 +48,7 @@ class ChainConfig:
     robust_factor: float = 0.5  # scale of the last fit's reweighting, in tolerances
     min_joints: int = 4  # that two views must give
     min_score: float = 0.03  # people below are not reported
-    duplicate_m: float = 0.2  # median joint distance of two answers for one person
+    duplicate_m: float = 0.3  # median joint distance of two answers for one person
 
 
 class ChainPeople(NamedTuple):
