@@ -145,6 +145,7 @@ def _pose_parameters(settings: Play) -> dict[str, object]:
     parameters: dict[str, object] = {
         "rig_file": str(settings.rig_file),
         "model.weights": settings.weights,
+        "model.tiles": False,  # the man fills these images: nothing smaller is looked for
         "qos_overrides": {
             camera.image_topic: {"subscription": {"reliability": "reliable"}}
             for camera in load_rig(settings.rig_file).cameras.values()

@@ -45,7 +45,9 @@ def make_predictor(values: dict[str, Any]) -> Predictor:
     if frontend == "keypoints" and values["input"] == "images":
         from mvssm_ros.frontends.mediapipe import MediaPipeDetector
 
-        detector = MediaPipeDetector(max_people=values["model.max_people"])
+        detector = MediaPipeDetector(
+            max_people=values["model.max_people"], tiles=values["model.tiles"]
+        )
     if values["model.threads"] > 0:
         torch.set_num_threads(values["model.threads"])
     predictor = Predictor.from_pretrained(

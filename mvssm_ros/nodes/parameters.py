@@ -113,6 +113,11 @@ SPECS = (
         "2D detector for input 'images' with the front-end 'keypoints'.",
         choices=("mediapipe",),
     ),
+    Spec(
+        "model.tiles",
+        True,
+        "Search oblong images in square windows too: finds smaller people for twice the time.",
+    ),
     Spec("model.device", "cpu", "Where the network runs: cpu, cuda, cuda:1, ..."),
     Spec(
         "model.threads", 1, "CPU threads of the network; 0: as many as PyTorch thinks best.", 0, 256
