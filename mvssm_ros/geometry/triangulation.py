@@ -14,6 +14,8 @@ from torch import Tensor
 
 from .cameras import MIN_DEPTH_M, Cameras, undistort
 
+MIN_ROW_DEPTH_M = 0.1  # rows are scaled as if no point were nearer to a camera than this
+
 
 class Triangulation(NamedTuple):
     """points_m [..., N, 3]; covariance_m2 [..., N, 3, 3]; residual_px [..., N] (weighted RMS, one
@@ -48,7 +50,7 @@ def triangulate(
     ray = undistort(cameras, pixels_px)  # [..., T, N, 2]
     R, t = cameras.R.unsqueeze(-3), cameras.t.unsqueeze(-2)  # [..., T, 1, 3, 3], [..., T, 1, 3]
     x_cam = prior_m.unsqueeze(-3) @ cameras.R.transpose(-1, -2) + t  # [..., T, N, 3]
-    depth = x_cam[..., 2].detach().clamp(min=0.1)
+    depth = x_cam[..., 2].detach().clamp(min=MIN_ROW_DEPTH_M)
     scale = (cameras.focal_px.unsqueeze(-1) / depth).unsqueeze(-1)  # [..., T, N, 1] px per m
     # residual of X = prior + delta, one row per image axis: A delta - b, in px
     A = (ray.unsqueeze(-1) * R[..., 2:3, :] - R[..., :2, :]) * scale.unsqueeze(

@@ -30,6 +30,10 @@ class MVSSMConfig:
     view_margin_px   a joint projected up to this far outside an image still counts as in view
     survivors        most candidates that live on after each layer but the last
     neighbourhood_m  candidates within this (RMS over joints) compete for one person; 0: by score alone
+    mvgformer        compute as MVGFormer's checkpoints were trained to: offsets and weights of each
+                     level from that level's anchor, their numbers read heads first; cells stretched
+                     by w / (w - 1); a position embedding a candidate; a head of three linear maps;
+                     rows of the triangulation weighted by the confidence but not scaled by depth
     ablation         the paper's switches: full | no_mamba (is MVGFormer) | no_gtbs_mamba (one sample
                      a head and level) | cross_attention (tokens ask the views) | mean (the views'
                      mean feature alone)
@@ -62,6 +66,7 @@ class MVSSMConfig:
     survivors: tuple[int, ...] = (48, 32, 24)
     score_epsilon: float = 0.02
     neighbourhood_m: float = 0.3
+    mvgformer: bool = False
     ablation: str = "full"
 
     def __post_init__(self) -> None:

@@ -35,6 +35,9 @@ class Decoder(nn.Module):
             if config.n_candidates
             else None
         )
+        self.instance_position = (
+            nn.Parameter(torch.randn(config.n_candidates, d) * 0.02) if config.mvgformer else None
+        )
         self.layers = nn.ModuleList(
             PSSLayer(config, scan_grid=i >= config.grid_from_layer) for i in range(config.n_layers)
         )
@@ -58,14 +61,19 @@ class Decoder(nn.Module):
                     f"these weights have {len(self.instance_embedding)} candidates, got {n} start poses"
                 )
             tokens = tokens + self.instance_embedding[:, None]
+        position = self.joint_position.expand(b, n, j, -1)
+        if self.instance_position is not None:
+            position = position + self.instance_position[:, None]
         select = select or self.hierarchical_selection
         poses, outputs = start_m, []
         for i, layer in enumerate(self.layers):
-            out = layer(tokens, poses, cameras, pyramid, self.joint_position)
+            out = layer(tokens, poses, cameras, pyramid, position)
             outputs.append(out)
             if i + 1 < len(self.layers):
-                kept = out.pick(select(i, out))
+                index = select(i, out)  # [B, M']
+                kept = out.pick(index)
                 tokens, poses = kept.tokens, kept.poses_m
+                position = position[torch.arange(b, device=index.device)[:, None], index]
         return outputs
 
     def hierarchical_selection(self, layer: int, out: LayerOutput) -> Tensor:

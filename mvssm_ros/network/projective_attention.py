@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .pyramid import FeaturePyramid, sample
+from .pyramid import FeaturePyramid, cell_px, sample
 
 
 class ProjectiveAttention(nn.Module):
@@ -23,6 +23,7 @@ class ProjectiveAttention(nn.Module):
     each head samples its own channels at its own places.
     per_joint=True (keypoints): a token of joint j samples the maps of joint j, with one head; the
     value is one linear map of the samples of all levels.
+    mvgformer=True (shared maps only): each level has a query of its own, see `forward`.
     """
 
     def __init__(
@@ -34,14 +35,16 @@ class ProjectiveAttention(nn.Module):
         n_levels: int,
         n_points: int,
         per_joint: bool,
+        mvgformer: bool = False,
     ):
         super().__init__()
         if per_joint and n_heads != 1:
             raise ValueError(f"per-joint maps are sampled by one head, got n_heads={n_heads}")
         self.n_heads, self.n_levels, self.n_points = n_heads, n_levels, n_points
-        self.per_joint = per_joint
-        self.sampling_offsets = nn.Linear(d_model, n_heads * n_levels * n_points * 2)
-        self.attention_weights = nn.Linear(d_model, n_heads * n_levels * n_points)
+        self.per_joint, self.mvgformer = per_joint, mvgformer
+        samples = n_heads * n_points * (1 if mvgformer else n_levels)  # that one query places
+        self.sampling_offsets = nn.Linear(d_model, samples * 2)
+        self.attention_weights = nn.Linear(d_model, samples)
         if per_joint:
             self.value_proj = nn.Linear(n_levels * feature_channels, d_model, bias=False)
         else:
@@ -54,7 +57,9 @@ class ProjectiveAttention(nn.Module):
         nn.init.zeros_(self.attention_weights.weight)
         nn.init.zeros_(self.attention_weights.bias)
         with torch.no_grad():
-            self.sampling_offsets.bias.copy_(self._initial_offsets().flatten())
+            offsets = self._initial_offsets()
+            offsets = offsets[:, :1] if self.mvgformer else offsets
+            self.sampling_offsets.bias.copy_(offsets.flatten())
 
     def _initial_offsets(self) -> Tensor:
         """[heads, levels, points, 2] cells. One head: the centre and a cross; several: rays."""
@@ -76,8 +81,10 @@ class ProjectiveAttention(nn.Module):
         """query [B, T, M, J, D], anchors [B, T, M, J, 2] network px -> grid [B, T, M, J, P, D].
 
         keep_points=False sums over the points early (P = 1), where nobody will scan the grid.
+        mvgformer: query [B, T, M, J, levels, D]. What the linear maps say level by level is viewed,
+        not permuted, as heads x levels x points, because its checkpoints were trained that way.
         """
-        b, t, m, j, _ = query.shape
+        b, t, m, j = query.shape[:4]
         h, levels, p = self.n_heads, self.n_levels, self.n_points
         offsets = self.sampling_offsets(query).view(b, t, m, j, h, levels, p, 2)  # cells
         weights = self.attention_weights(query).view(b, t, m, j, h, levels * p)
@@ -100,9 +107,10 @@ class ProjectiveAttention(nn.Module):
             height, width = maps.shape[-2:]
             value = self.value_proj(maps.permute(0, 1, 3, 4, 2))  # [B, T, H, W, D]
             value = value.permute(0, 1, 4, 2, 3).reshape(b * t * h, -1, height, width)
-            places = anchors_px[..., None, None, :] + offsets[..., level, :, :] * stride
+            cell = cell_px(maps, stride, self.mvgformer)
+            places = anchors_px[..., None, None, :] + offsets[..., level, :, :] * cell
             places = places.permute(0, 1, 4, 2, 3, 5, 6).reshape(b * t * h, m * j, p, 2)
-            s = sample(value, places, stride)  # [B T h, D/h, M J, P]
+            s = sample(value, places, stride, self.mvgformer)  # [B T h, D/h, M J, P]
             w = weights[..., level, :].permute(0, 1, 4, 2, 3, 5).reshape(b * t * h, 1, m * j, p)
             grid = s * w if grid is None else grid + s * w
         assert grid is not None
@@ -145,7 +153,7 @@ def sample_per_joint(pyramid: FeaturePyramid, level: int, places_px: Tensor) -> 
     return s.flatten(3, 4).permute(0, 1, 4, 2, 5, 3)
 
 
-def anchor_features(anchors_px: Tensor, pyramid: FeaturePyramid) -> Tensor:
+def anchor_features(anchors_px: Tensor, pyramid: FeaturePyramid, stretched: bool = False) -> Tensor:
     """What each level shows at the anchors [B, T, M, J, 2] themselves: [B, T, M, J, levels, C]
     (2 C with maps per joint: own, then mirror)."""
     b, t, m, j, _ = anchors_px.shape
@@ -154,6 +162,7 @@ def anchor_features(anchors_px: Tensor, pyramid: FeaturePyramid) -> Tensor:
         if pyramid.per_joint:
             out.append(sample_per_joint(pyramid, level, anchors_px.unsqueeze(-2)).squeeze(-2))
         else:
-            s = sample(maps.flatten(0, 1), anchors_px.reshape(b * t, m * j, 1, 2), stride)
+            places = anchors_px.reshape(b * t, m * j, 1, 2)
+            s = sample(maps.flatten(0, 1), places, stride, stretched)  # [B T, C, M J, 1]
             out.append(s.view(b, t, -1, m, j).permute(0, 1, 3, 4, 2))  # [B, T, M, J, C]
     return torch.stack(out, -2)

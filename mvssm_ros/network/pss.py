@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mvssm_ros.geometry.cameras import Cameras, in_view, project
-from mvssm_ros.geometry.triangulation import triangulate
+from mvssm_ros.geometry.triangulation import MIN_ROW_DEPTH_M, triangulate
 
 from .config import MVSSMConfig
 from .gtbs import FeatureLevelGTBS, KeypointLevelGTBS
@@ -23,7 +23,7 @@ from .projective_attention import ProjectiveAttention, anchor_features
 from .pyramid import FeaturePyramid
 
 _FAR_PX = 1e4  # anchors of points beside or behind a camera are clamped here
-_OFFSET_PX = 20.0  # scale of the 2D offset head
+OFFSET_PX = 20.0  # scale of the 2D offset head
 _STEP_M = 0.1  # scale of the structural prior's 3D step
 
 
@@ -75,6 +75,7 @@ class PSSLayer(nn.Module):
                 n_levels=c.n_levels,
                 n_points=points,
                 per_joint=c.per_joint_maps,
+                mvgformer=c.mvgformer,
             )
             if c.ablation != "mean"
             else None
@@ -116,7 +117,10 @@ class PSSLayer(nn.Module):
         last = nn.Linear(d, 3 + self.n_pointers)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        self.view_head = nn.Sequential(nn.Linear(d, d), nn.ReLU(inplace=True), last)
+        hidden: list[nn.Module] = [nn.Linear(d, d), nn.ReLU(inplace=True)]
+        if c.mvgformer:
+            hidden += [nn.Linear(d, d), nn.ReLU(inplace=True)]
+        self.view_head = nn.Sequential(*hidden, last)
         self.class_head = nn.Linear(d, 1)
         self.prior_head = nn.Linear(d, 4) if c.structural_prior else None
         if self.prior_head is not None:
@@ -131,7 +135,7 @@ class PSSLayer(nn.Module):
         pyramid: FeaturePyramid,
         position: Tensor,
     ) -> LayerOutput:
-        """tokens [B, M, J, D], poses [B, M, J, 3] m, position [J, D]: the query's joint embedding."""
+        """tokens and position (the query's embedding) [B, M, J, D], poses [B, M, J, 3] m."""
         poses_m = poses_m.detach()
         b, m, j, _ = poses_m.shape
         anchors, depth = project(cameras, poses_m.flatten(1, 2))  # [B, T, M J, 2], [B, T, M J]
@@ -140,7 +144,7 @@ class PSSLayer(nn.Module):
         anchors = anchors.clamp(-_FAR_PX, _FAR_PX).view(b, t, m, j, 2)
         seen = seen.view(b, t, m, j)
 
-        raw = anchor_features(anchors, pyramid)  # [B, T, M, J, levels, C]
+        raw = anchor_features(anchors, pyramid, self.config.mvgformer)  # [B, T, M, J, levels, C]
         features = self._gather(tokens, position, anchors, raw, seen, pyramid)  # [B, T, M, J, D]
         tokens = self.norm1(tokens + self._fuse(tokens, features, seen))
         frames = body_frames(poses_m)  # [B, M, 3, 3]
@@ -150,7 +154,8 @@ class PSSLayer(nn.Module):
         tokens = self.norm2(tokens + self.feed_forward(tokens))
 
         keypoints, logits = self._view_heads(tokens, features, anchors, raw)
-        return self._triangulate(tokens, poses_m, frames, cameras, keypoints, logits, seen)
+        depth = depth.view(b, t, m, j)
+        return self._triangulate(tokens, poses_m, frames, cameras, keypoints, logits, seen, depth)
 
     def _gather(
         self,
@@ -169,7 +174,8 @@ class PSSLayer(nn.Module):
         mask = seen.unsqueeze(-1).to(at_anchor.dtype)
         if self.attention is None:
             return at_anchor * mask
-        query = tokens.unsqueeze(1) + position + at_anchor
+        query = (tokens + position).unsqueeze(1)  # [B, 1, M, J, D]
+        query = query.unsqueeze(-2) + raw if self.config.mvgformer else query + at_anchor
         scan = self.feature_gtbs is not None
         grid = self.attention(query, anchors, pyramid, keep_points=scan)  # [B, T, M, J, P, D]
         if self.feature_gtbs is not None:
@@ -213,7 +219,7 @@ class PSSLayer(nn.Module):
         if self.config.ablation == "mean":
             features = torch.zeros_like(features)  # views are known by their mean alone
         out = self.view_head(features + self.query_proj(tokens).unsqueeze(1))
-        estimate = anchors + _OFFSET_PX * out[..., :2]
+        estimate = anchors + OFFSET_PX * out[..., :2]
         if self.n_pointers:
             # a joint's maps point at keypoints nearby: go to one of them, or to its mirror's
             strides = raw.new_tensor(self.config.strides)[:, None]
@@ -232,20 +238,24 @@ class PSSLayer(nn.Module):
         keypoints: Tensor,
         logits: Tensor,
         seen: Tensor,
+        depth: Tensor,
     ) -> LayerOutput:
         b, _, m, j, _ = keypoints.shape
         prior, information = poses_m, None
         if self.prior_head is None:
             confidence = logits.masked_fill(~seen, -1e4).softmax(1) * seen
+            weights = confidence
+            if self.config.mvgformer:  # weights rows, not their squares, and does not scale them
+                weights = (confidence * depth.clamp(min=MIN_ROW_DEPTH_M)) ** 2
         else:
-            confidence = logits.sigmoid() * seen
+            weights = confidence = logits.sigmoid() * seen
             step = self.prior_head(tokens)  # [B, M, J, 4]
             prior = poses_m + _STEP_M * step[..., :3] @ frames.transpose(-1, -2)
             information = step[..., 3].clamp(-4.0, 14.0).exp().flatten(1, 2)
         out = triangulate(
             cameras,
             keypoints.flatten(2, 3),
-            confidence.flatten(2, 3),
+            weights.flatten(2, 3),
             prior.flatten(1, 2),
             prior_information=information,
         )

@@ -141,6 +141,11 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> No
 
 def load_network(weights: Weights) -> MVSSM:
     """The network of a weights file, ready for inference."""
+    if not weights.part("network"):
+        raise UserError(
+            f"weights file {weights.path} holds a backbone alone and cannot answer: import a "
+            "decoder as well ('mvssm weights import … --decoder …'), or train one"
+        )
     model = MVSSM(weights.config)
     load_state(model, weights.part("network"), weights.path)
     return model.eval()
