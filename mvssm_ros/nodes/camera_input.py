@@ -185,28 +185,26 @@ class CameraInput:
             stale: the synchroniser has stopped waiting for this camera.
             silent_after_s: how long a camera may take to send its first message.
         """
-        if self.received == 0:
-            waited_s = time.monotonic() - self._started_s
-            if waited_s > silent_after_s:
-                publishers = self._node.count_publishers(self.topic)
-                hint = (
-                    "it has a publisher that sends nothing, or nothing that fits our QoS or type"
-                    if publishers
-                    else "nobody publishes it: check the camera's driver, the topic's name and"
-                    " ROS_DOMAIN_ID"
-                )
-                self.problems.report(
-                    SILENT,
-                    f"camera '{self.name}': nothing received on '{self.topic}' for"
-                    f" {waited_s:.0f} s; {hint}; the other cameras go on without it",
-                )
-        elif stale:
+        waited_s = time.monotonic() - self._started_s
+        if self.received == 0 and waited_s > silent_after_s:
+            hint = (
+                "it has a publisher that sends nothing, or nothing that fits our QoS or type"
+                if self._node.count_publishers(self.topic)
+                else "nobody publishes it: check the camera's driver, the topic's name and"
+                " ROS_DOMAIN_ID"
+            )
+            self.problems.report(
+                SILENT,
+                f"camera '{self.name}': nothing received on '{self.topic}' for {waited_s:.0f} s;"
+                f" {hint}",
+            )
+        elif self.received and stale:
             self.problems.report(
                 SILENT,
                 f"camera '{self.name}': nothing more comes on '{self.topic}'; check the camera and"
-                " its cable; the other cameras go on without it",
+                " its cable",
             )
-        else:
+        elif self.received:
             self.problems.over(SILENT)
 
     def _take_message(self, message: Any) -> None:

@@ -175,9 +175,7 @@ class Pipeline:
         """Once a second: rig_status, diagnostics, and what has gone silent."""
         now_ns = self._now_ns()
         if self._enabled:
-            for camera in self._cameras:
-                stale = self._sync.is_stale(camera.name, now_ns)
-                camera.watch(stale, _FIRST_MESSAGE_WITHIN_S)
+            self._watch_cameras(now_ns)
         last_set_s = self._last_set_s
         waited = last_set_s is not None and time.monotonic() - last_set_s > _GIVE_UP_AFTER_S
         if waited and not self._worker.busy:
@@ -196,6 +194,22 @@ class Pipeline:
                 self._problems.message,
             )
         )
+
+    def _watch_cameras(self, now_ns: int) -> None:
+        """Name the silent cameras; all at once, as when a recording ends, in one line."""
+        stale = [self._sync.is_stale(camera.name, now_ns) for camera in self._cameras]
+        over = all(stale) and any(camera.received for camera in self._cameras)
+        if over:
+            self._problems.report(
+                "input",
+                "nothing more comes from any camera: a recording has ended, or the drivers or the"
+                " network are down",
+            )
+        else:
+            self._problems.over("input")
+        for camera, is_stale in zip(self._cameras, stale):
+            if not (over and camera.received):
+                camera.watch(is_stale, _FIRST_MESSAGE_WITHIN_S)
 
     def _enable(self, enabled: bool) -> None:
         if enabled == self._enabled:

@@ -15,7 +15,7 @@ from visualization_msgs.msg import Marker
 from mvssm_ros.msg import CameraStatus, Joint, Keypoints2DArray, Person, PersonArray, SkeletonInfo
 from mvssm_ros.nodes.pose_node import PoseNode
 
-from .conftest import stamp, standing_person
+from .conftest import INFO, stamp, standing_person
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 FAILURE = TransitionCallbackReturn.FAILURE
@@ -133,6 +133,15 @@ def test_a_missing_camera_makes_partial_sets_and_is_named(empty_room):
     assert "nobody publishes it" in status.cameras[2].message
     assert status.sets_partial == 3
     assert [c.received for c in status.cameras] == [3, 3, 0, 3]
+
+
+def test_when_all_cameras_stop_it_is_told_in_one_line(empty_room):
+    world, rig, _ = empty_room
+    send_sets(world, rig, range(4))
+    world.spin_until(lambda: world.said("nothing more comes from any camera"))
+    assert not world.said("nothing more comes on")
+    send_sets(world, rig, range(4, 6))
+    world.spin_until(lambda: world.said("input problem is over", level=INFO))
 
 
 def test_too_few_cameras_give_no_answer_and_a_counted_drop(empty_room):
