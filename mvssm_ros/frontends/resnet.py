@@ -200,7 +200,7 @@ def fold_batchnorm(model: PoseResNet) -> PoseResNet:
         if module.downsample is not None:
             _fold(module.downsample, "0", "1")
     folded.requires_grad_(False)
-    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _fold(parent: nn.Module, conv: str, norm: str) -> None:
