@@ -45,7 +45,7 @@ def plot_answers(answers: Sequence[Answer], rig: Rig, path: Path, *, people: str
         2, 2, height_ratios=(2.6, 1), left=0.05, right=0.98, top=0.95, bottom=0.07, wspace=0.05
     )
     by_id = _by_id(answers)
-    _draw_rig(figure.add_subplot(layout[0, 0], projection="3d"), by_id, rig)
+    _draw_rig(figure.add_subplot(layout[0, 0], projection="3d"), answers, rig)
     _draw_near(figure.add_subplot(layout[0, 1], projection="3d"), by_id, people)
     _draw_heights(figure.add_subplot(layout[1, :]), answers, people)
     figure.savefig(path)
@@ -63,8 +63,8 @@ def _by_id(answers: Sequence[Answer]) -> _Seen:
     return found
 
 
-def _draw_rig(axes: Any, by_id: _Seen, rig: Rig) -> None:
-    """Floor, cameras with their view directions, and each person once."""
+def _draw_rig(axes: Any, answers: Sequence[Answer], rig: Rig) -> None:
+    """Floor, cameras with their view directions, and the people of one set."""
     (cx, cy), (sx, sy), z = rig.space.center_m, rig.space.size_m, rig.space.floor_m
     xs = np.linspace(cx - sx / 2, cx + sx / 2, 9)
     ys = np.linspace(cy - sy / 2, cy + sy / 2, 9)
@@ -88,10 +88,12 @@ def _draw_rig(axes: Any, by_id: _Seen, rig: Rig) -> None:
         for corner in rim[:4]:
             axes.plot(*np.stack([center, corner]).T, color="tab:purple", linewidth=0.5)
         corners.append(center)
-    for person_id, seen in by_id.items():
-        _draw_skeleton(axes, seen[len(seen) // 2][1], _unit(color_of(person_id)), 1.0)
+    with_people = [answer for answer in answers if answer.seen]
+    if with_people:
+        for person in with_people[len(with_people) // 2].seen:
+            _draw_skeleton(axes, person, _unit(color_of(person.id)), 1.0)
     _equal_box(axes, np.array(corners))
-    axes.set_title("the rig, its floor and everybody once")
+    axes.set_title("the rig, its floor and everybody in the middle of the film")
 
 
 def _draw_near(axes: Any, by_id: _Seen, traced: str) -> None:
