@@ -174,6 +174,14 @@ class Pipeline:
     def _report(self) -> None:
         """Once a second: rig_status, diagnostics, and what has gone silent."""
         now_ns = self._now_ns()
+        if now_ns == 0:
+            self._problems.report(
+                "clock",
+                "use_sim_time is true but nothing has come on /clock; start the simulation, play"
+                " the bag with --clock, or set use_sim_time to false",
+            )
+        else:
+            self._problems.over("clock")
         if self._enabled:
             self._watch_cameras(now_ns)
         last_set_s = self._last_set_s

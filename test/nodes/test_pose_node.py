@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
+from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import Marker
 
@@ -245,6 +247,51 @@ def test_it_can_be_taken_down_and_up_again(empty_room):
     answered = len(world.people)
     world.publish_keypoints(rig, 10)
     world.spin_until(lambda: len(world.people) > answered)
+
+
+def test_with_simulated_time_the_deadline_is_a_simulated_one(
+    world, rig_and_file, untrained_weights
+):
+    rig, path = rig_and_file
+    start(world, rig, path, untrained_weights, use_sim_time=True)
+    world.spin_until(lambda: world.said("use_sim_time is true but nothing has come on /clock"))
+    clock = world.publisher(Clock, "/clock")
+    seeing = [name for name in rig.cameras if name != "cam3"]
+
+    def tell_time(index):
+        clock.publish(Clock(clock=stamp(index)))
+        world.spin_for(0.3)
+
+    tell_time(0)
+    world.publish_keypoints(rig, 0, cameras=seeing)
+    world.spin_for(1.0)  # ten deadlines of real time
+    assert world.people == []
+    for index in range(1, 6):  # five times 50 ms
+        tell_time(index)
+    world.spin_until(lambda: world.people)
+    assert world.people[0].cameras_used == 0b0111
+    assert world.people[0].latency.sec == 0
+    world.spin_until(lambda: world.said("clock problem is over", level=INFO))
+
+
+def test_diagnostics_say_what_became_of_the_sets_and_how_long_each_stage_took(empty_room):
+    world, rig, _ = empty_room
+    heard: list[DiagnosticArray] = []
+    world.hear(DiagnosticArray, "/diagnostics", heard)
+    send_sets(world, rig, range(4))
+    send_sets(world, rig, range(4, 6), cameras=["cam0", "cam1"])
+    world.spin_until(lambda: heard and pipeline_values(heard[-1]).get("sets_partial") == "2")
+    values = pipeline_values(heard[-1])
+    assert values["sets_processed"] == "6"
+    assert values["sets_complete"] == "4"
+    for stage in ("read", "network", "publish", "total"):
+        assert 0 < float(values[f"{stage}_p50_ms"]) <= float(values[f"{stage}_p95_ms"])
+    names = {status.name for status in heard[-1].status}
+    assert names == {"mvssm: pipeline", *(f"mvssm: camera {name}" for name in rig.cameras)}
+
+
+def pipeline_values(array) -> dict[str, str]:
+    return {value.key: value.value for value in array.status[0].values}
 
 
 def test_an_incompatible_qos_is_told_with_topic_and_policy(world, rig_and_file, untrained_weights):
