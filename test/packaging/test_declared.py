@@ -122,6 +122,17 @@ def test_python_imports_are_declared(pyproject):
     assert undeclared == {}
 
 
+def test_declared_distributions_are_imported(pyproject):
+    extras = pyproject["project"]["optional-dependencies"]
+    users_extras = [line for name, lines in extras.items() if name != "dev" for line in lines]
+    declared = requirement_names(pyproject["project"]["dependencies"] + users_extras)
+    declared = {name for name in declared if not name.startswith(("ros-", "mvssm-"))}
+    # mamba_ssm is imported by name, to be optional without costing an import where it is absent.
+    imported = {*imported_modules("mvssm_ros"), "mamba_ssm"}
+    used = {DISTRIBUTIONS.get(name, name).replace("_", "-").lower() for name in imported}
+    assert declared - used == set()
+
+
 def test_nothing_but_nodes_imports_ros():
     outside = {
         str(path.relative_to(CHECKOUT)): name
