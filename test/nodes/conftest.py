@@ -174,6 +174,11 @@ class World:
             log.msg for log in self.logs if log.level >= level and all(p in log.msg for p in parts)
         ]
 
+    @property
+    def answers(self) -> list[PersonArray]:
+        """What was published for a set; the rest are farewells, which use no camera."""
+        return [message for message in self.people if message.cameras_used]
+
     def publish_keypoints(self, rig: Rig, index: int, people_m=(), cameras=None, **fields) -> None:
         """What a perfect 2D detector sees of the people [15, 3] m, in one set of images."""
         for name in cameras if cameras is not None else rig.cameras:

@@ -63,10 +63,10 @@ def bare_rig(rig_and_file, tmp_path):
 def check_the_others_see_her(world, rig, sets):
     """Sets of keypoints of one person: she is found where she is, without the bad camera."""
     for index in sets:
-        answered = len(world.people)
+        answered = len(world.answers)
         world.publish_keypoints(rig, index, [standing_person()])
-        world.spin_until(lambda before=answered: len(world.people) > before)
-    for message in world.people[-2:]:
+        world.spin_until(lambda before=answered: len(world.answers) > before)
+    for message in world.answers[-2:]:
         assert message.cameras_used == 0b1101
         (person,) = message.people
         found = np.array([[j.position.x, j.position.y, j.position.z] for j in person.joints])

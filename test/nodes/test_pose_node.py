@@ -48,9 +48,9 @@ def room(world, rig_and_file, trained_weights):
 def send_sets(world, rig, indices, people_m=(), **options):
     """One set after the other, each when the one before has been answered."""
     for index in indices:
-        answered = len(world.people)
+        answered = len(world.answers)
         world.publish_keypoints(rig, index, people_m, **options)
-        world.spin_until(lambda before=answered: len(world.people) > before)
+        world.spin_until(lambda before=answered: len(world.answers) > before)
 
 
 def call(world, service_type, name, request):
