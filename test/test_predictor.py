@@ -108,9 +108,8 @@ def test_rgb_images_go_all_the_way(tmp_path):
     from mvssm_ros.frontends.resnet import CONFIGS, PoseResNet
     from mvssm_ros.network.config import paper_rgb
 
-    channels = CONFIGS["resnet_small"].feature_channels
     config = paper_rgb(
-        "resnet_small", d_model=channels, feature_channels=channels, n_layers=2, survivors=(4,),
+        "resnet_small", n_layers=2, survivors=(4,),
         n_candidates=9, d_state=1, gated=False,
     )  # fmt: skip
     backbone = PoseResNet(CONFIGS["resnet_small"])

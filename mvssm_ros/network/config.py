@@ -90,13 +90,17 @@ class MVSSMConfig:
 
 
 def paper_rgb(frontend: str = "resnet50", **changes: Any) -> MVSSMConfig:
-    """The paper's network on RGB features (MODEL: 8 heads x 3 levels x 8 points, 1024 T-poses)."""
+    """The paper's network on RGB features: 8 heads x 3 levels x 8 points, 1024 T-poses.
+
+    "resnet50" has 256 channels; "resnet_small" 64, and as many in the network.
+    """
+    channels = 64 if frontend == "resnet_small" else 256
     settings: dict[str, Any] = {
         "frontend": frontend,
-        "d_model": 256,
+        "d_model": channels,
         "n_heads": 8,
         "n_points": 8,
-        "feature_channels": 256,
+        "feature_channels": channels,
         "per_joint_maps": False,
         "strides": (4, 8, 16),
         "n_candidates": 1024,

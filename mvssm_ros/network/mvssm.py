@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -70,7 +71,9 @@ class MVSSM(nn.Module):
         if grid is not None:
             pass
         elif c.n_candidates:
-            side = round(c.n_candidates**0.5)
+            side = max(
+                n for n in range(1, math.isqrt(c.n_candidates) + 1) if c.n_candidates % n == 0
+            )
             grid = (side, c.n_candidates // side)
         else:
             grid = grid_size(tuple(size_m.amax(0).tolist()))

@@ -172,6 +172,14 @@ def test_shared_maps_as_from_rgb():
     )
 
 
+@pytest.mark.parametrize(("count", "grid"), [(12, (3, 4)), (7, (1, 7))])
+def test_the_weights_say_how_many_start_poses(count, grid):
+    model = random_network(n_candidates=count)
+    places = start(model, grid=None)[0, :, 2, :2]
+    assert len(places) == count
+    assert (len(places[:, 0].unique()), len(places[:, 1].unique())) == grid
+
+
 def test_the_number_of_start_poses_must_fit_the_weights():
     model = MVSSM(paper_rgb(d_model=32, feature_channels=32, n_heads=4, n_candidates=9, n_layers=1,
                             survivors=()))  # fmt: skip
