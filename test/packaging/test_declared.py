@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -160,6 +161,16 @@ def test_every_dependency_of_make_is_pinned(pyproject):
     names = requirement_names(wanted) | requirement_names(lines(".ci/requirements/build.txt"))
     assert names - requirement_names(pinned) - {"mvssm-ros", "torch"} == set()
     assert all("==" in line for line in lines(".ci/requirements/no-deps.txt"))
+
+
+def test_make_takes_a_torch_that_pyproject_admits(pyproject):
+    pin = re.search(
+        r"^TORCH\s*\?= torch==(\S+)$", (CHECKOUT / "Makefile").read_text(), re.MULTILINE
+    )
+    assert pin, "the Makefile does not pin torch"
+    requirements = map(Requirement, pyproject["project"]["dependencies"])
+    (torch,) = (requirement for requirement in requirements if requirement.name == "torch")
+    assert torch.specifier.contains(pin.group(1))
 
 
 def test_constraints_leave_torch_to_the_makefile():
