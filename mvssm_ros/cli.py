@@ -24,6 +24,19 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand. Returns its exit status; 2 for a user's mistake, told in one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _run(given)
+    except UserError as error:
+        print(f"mvssm: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: `mvssm … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(given: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="mvssm", description="Calibrated cameras to tracked 3D people, for robots."
     )
@@ -37,17 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             module = importlib.import_module(f"mvssm_ros.commands.{name}")
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
-    args = parser.parse_args(given)
-    try:
-        return int(args.run(args))
-    except UserError as error:
-        print(f"mvssm: error: {error}", file=sys.stderr)
+    if not given:
+        parser.print_help()
         return 2
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone: `mvssm … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    args = parser.parse_args(given)
+    return int(args.run(args))
 
 
 if __name__ == "__main__":

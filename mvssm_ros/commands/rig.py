@@ -33,8 +33,23 @@ def run(args: argparse.Namespace) -> int:
         rig.save(args.out)
         print(f"{args.out}: {_summary(rig)}")
     else:
-        print(f"{args.file}: {_summary(load_rig(args.file))}")
+        rig = load_rig(args.file)
+        print(f"{args.file}: {_summary(rig)}")
+        for sentence in [*_left_open(rig), *rig.warnings()]:
+            print(f"  {sentence}")
     return 0
+
+
+def _left_open(rig: Rig) -> list[str]:
+    """What the file leaves to ROS, one sentence a kind."""
+    intrinsics = [name for name, camera in rig.cameras.items() if camera.K is None]
+    extrinsics = [name for name, camera in rig.cameras.items() if camera.R is None]
+    sentences = []
+    if intrinsics:
+        sentences.append(f"intrinsics of {', '.join(intrinsics)}: taken from camera_info")
+    if extrinsics:
+        sentences.append(f"extrinsics of {', '.join(extrinsics)}: taken from TF (needs tf2_ros)")
+    return sentences
 
 
 def _summary(rig: Rig) -> str:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.network.weights import read_weights
 from mvssm_ros.rig.rig_file import load_rig
 from mvssm_ros.share import share_dir
 
@@ -39,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     load_rig(args.rig_file)  # tell mistakes before ROS starts
+    if args.weights:
+        read_weights(args.weights)
     ros_args = ["--ros-args"]
     if args.params_file:
         if not Path(args.params_file).is_file():

@@ -138,7 +138,8 @@ class Trainer:
             ]
             raise UserError(
                 f"{path} was trained with other settings ({', '.join(differ)} differ): "
-                "give the same ones to resume, or another folder to start anew"
+                "give the same ones to resume, or another folder to start anew "
+                "(with --start-from to begin with exported weights)"
             )
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
@@ -178,13 +179,14 @@ class Trainer:
         )
         for log in bar:
             recent.append(log)
-            if self.rank == 0 and self.step % log_every == 0:
+            last = self.step == self.config.steps
+            if self.rank == 0 and (self.step % log_every == 0 or last):
                 keys = sorted({k for r in recent for k in r})
                 means = {k: float(np.mean([r[k] for r in recent if k in r])) for k in keys}
                 self._log(means)
                 recent.clear()
                 bar.set_postfix(loss=f"{means['loss']:.2f}", error_mm=f"{means['error_mm']:.0f}")
-            if self.rank == 0 and (self.step % save_every == 0 or self.step == self.config.steps):
+            if self.rank == 0 and (self.step % save_every == 0 or last):
                 self.save()
 
     def _log(self, means: dict[str, float]) -> None:

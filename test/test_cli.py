@@ -1,0 +1,48 @@
+"""The command line as a user meets it: mistakes in one line, exit codes."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from mvssm_ros.cli import COMMANDS, main
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_without_arguments_it_says_what_there_is(capsys):
+    assert main([]) == 2
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as end:
+        main([command, "--help"])
+    assert end.value.code == 0
+    assert command in capsys.readouterr().out
+
+
+def test_a_mistake_is_one_line(capsys):
+    assert main(["rig", "check", "nowhere.yaml"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("mvssm: error: ")
+    assert error.count("\n") == 1
+
+
+def test_the_rig_file_of_the_readme_is_a_rig_file(tmp_path, capsys):
+    example = re.search(r"```yaml\n(.*?)```", README.read_text(), re.DOTALL)
+    path = tmp_path / "rig.yaml"
+    path.write_text(textwrap.dedent(example[1]))
+    assert main(["rig", "check", str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "2 cameras (left, right)" in out
+    assert "intrinsics of left: taken from camera_info" in out
+
+
+def test_run_refuses_bad_weights_before_it_starts_ros(tmp_path, capsys):
+    rig = Path(__file__).parent.parent / "config" / "rigs" / "pose2sim_single.yaml"
+    assert main(["run", str(rig), "--weights", str(tmp_path / "none.safetensors")]) == 2
+    assert "does not exist" in capsys.readouterr().err
