@@ -173,7 +173,7 @@ def _environment(log: Path) -> Mapping[str, str]:
     """For all processes: images through shared memory, a domain of our own on this machine."""
     defaults = {
         "FASTDDS_DEFAULT_PROFILES_FILE": str(share_dir() / "config" / "fastdds_shm.xml"),
-        "ROS_DOMAIN_ID": str(random.SystemRandom().randint(1, 100)),
+        "ROS_DOMAIN_ID": str(random.SystemRandom().randint(61, 100)),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
     }
     chosen = {key: os.environ.get(key) or value for key, value in defaults.items()}

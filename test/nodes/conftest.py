@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import os
+import fcntl
 import random
+import tempfile
 import time
+from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -28,8 +30,22 @@ from mvssm_ros.network.weights import SHIPPED, save_weights
 from mvssm_ros.nodes.pose_node import PoseNode
 from mvssm_ros.rig.rig_file import CameraEntry, Rig, Space
 
-# Domains 1..100, in an order of this process's own, so that two test runs rarely meet.
-_DOMAINS = itertools.cycle(random.Random(os.getpid()).sample(range(1, 101), 100))
+
+def free_domain() -> tuple[int, IO[str]]:
+    """A ROS domain that no other test of this machine is using, and the lock that says so.
+
+    1 to 60: `mvssm demo` takes its own from 61 up.
+    """
+    for number in random.SystemRandom().sample(range(1, 61), 60):
+        lock = (Path(tempfile.gettempdir()) / f"mvssm_test_domain_{number}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return number, lock
+    raise RuntimeError("all ROS domains from 1 to 60 are in use by other tests")
+
 
 INFO, WARN, ERROR = 20, 30, 40  # of rcl_interfaces/Log, where they are bytes
 SIZE_PX = (640, 480)
@@ -45,6 +61,15 @@ _STANDING_M = {  # facing +x
     "left_knee": (0.02, 0.12, 0.5),
     "left_ankle": (0.0, 0.12, 0.08),
 }
+
+
+# The tests send single messages. A best-effort reader loses those that come before it has found the
+# writer; a reliable one asks for them again.
+_RELIABLE = [
+    f"qos_overrides./cam{index}/{topic}.subscription.reliability"
+    for index in range(4)
+    for topic in ("keypoints", "camera_info")
+]
 
 
 def standing_person(x_m: float = 0.0, y_m: float = 0.0) -> np.ndarray:
@@ -100,7 +125,7 @@ class World:
     """One ROS domain with a tester node that publishes cameras and hears everything."""
 
     def __init__(self) -> None:
-        self.domain_id = next(_DOMAINS)
+        self.domain_id, self._domain_lock = free_domain()
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=self.domain_id)
         self.tester = rclpy.create_node("tester", context=self.context)
@@ -141,6 +166,7 @@ class World:
         overrides = [
             Parameter(name.replace("__", "."), value=value) for name, value in parameters.items()
         ]
+        overrides += [Parameter(n, value="reliable") for n in _RELIABLE if n not in parameters]
         return self._add(PoseNode(context=self.context, parameter_overrides=overrides))
 
     def pose_node_from_file(self, path) -> PoseNode:
@@ -160,7 +186,8 @@ class World:
         while not condition():
             if time.monotonic() > end_s:
                 logged = "\n".join(f"  {log.msg}" for log in self.logs)
-                pytest.fail(f"did not happen within {timeout_s:g} s; logged:\n{logged}")
+                status = self.status[-1] if self.status else "none"
+                pytest.fail(f"not within {timeout_s:g} s; last status: {status}; log:\n{logged}")
             self.executor.spin_once(timeout_sec=0.05)
 
     def spin_for(self, seconds: float) -> None:
@@ -224,6 +251,7 @@ class World:
             node.destroy_node()
         self.executor.shutdown()
         rclpy.try_shutdown(context=self.context)
+        self._domain_lock.close()
 
 
 @pytest.fixture
