@@ -16,6 +16,7 @@ from mvssm_ros.errors import UserError
 from mvssm_ros.frontends.detector import Detector, check_keypoints
 from mvssm_ros.frontends.images import letterbox
 from mvssm_ros.frontends.keypoints import canvas_scale, canvas_size, draw_pyramid
+from mvssm_ros.frontends.proposals import two_view_proposals
 from mvssm_ros.frontends.resnet import CONFIGS, STRIDES, PoseResNet, fold_batchnorm
 from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
@@ -105,7 +106,7 @@ class Predictor:
         with torch.inference_mode():
             levels = tuple(level.unsqueeze(0) for level in self.backbone(pixels))
         clock.lap("backbone")
-        found = self._run(FeaturePyramid(levels, STRIDES), scaled, space)
+        found = self._run(FeaturePyramid(levels, STRIDES), scaled, self._grid(space))
         clock.lap("network")
         used = (found.confidence > _MIN_WEIGHT).permute(0, 2, 1).cpu().numpy()  # [P, J, T]
         return self._answer(found, used, np.full(len(images), np.nan), clock)
@@ -154,7 +155,11 @@ class Predictor:
         with torch.inference_mode():
             pyramid = draw_pyramid(drawn, canvas_size(cameras.size_px))
         clock.lap("draw")
-        found = self._run(pyramid, scaled, space)
+        start = self._grid(space)
+        if self.network.config.n_proposals:
+            start = torch.cat([start, self._proposals(scaled, drawn, space)], 1)
+            clock.lap("propose")
+        found = self._run(pyramid, scaled, start)
         clock.lap("network")
         network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
         used, distance = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
@@ -166,10 +171,25 @@ class Predictor:
         one = Cameras.stack([cameras.to(torch.float32)])
         return one.affine(scale[None], offset_px[None]).to(self.device)
 
-    def _run(self, pyramid: FeaturePyramid, cameras: Cameras, space: Any) -> Detections3D:
+    def _grid(self, space: Any) -> Tensor:
+        """Standing start poses all over the space, [1, N, 15, 3] m."""
+        return self.network.start_poses(*self._rectangle(space), space.floor_m)
+
+    def _proposals(self, cameras: Cameras, keypoints_px: Tensor, space: Any) -> Tensor:
+        """Start poses where 2D people of two views agree, [1, K, 15, 3] m."""
+        count = self.network.config.n_proposals
+        with torch.inference_mode():
+            poses, real = two_view_proposals(
+                cameras, keypoints_px, *self._rectangle(space), count, space.floor_m
+            )
+            return poses[:, real[0]]
+
+    def _rectangle(self, space: Any) -> tuple[Tensor, Tensor]:
+        """Centre and size of the space, [1, 2] m each."""
         center = torch.tensor([space.center_m], dtype=torch.float32, device=self.device)
-        size = torch.tensor([space.size_m], dtype=torch.float32, device=self.device)
-        start = self.network.start_poses(center, size, space.floor_m)
+        return center, torch.tensor([space.size_m], dtype=torch.float32, device=self.device)
+
+    def _run(self, pyramid: FeaturePyramid, cameras: Cameras, start: Tensor) -> Detections3D:
         with torch.inference_mode():
             found = self.network.detect(
                 pyramid,

@@ -27,6 +27,7 @@ FILM_FRAMES = 100
 _ANSWER_WITHIN_S = 60.0
 _DEADLINE_S = 10.0  # of a set, without --rate
 _COUNTS_WITHIN_S = 10.0  # pose_node reports once a second
+_KEPT = {"durability": "transient_local", "depth": 10}  # for whoever is matched a little late
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ def play(settings: Play, folder: Path, say: Callable[[str], None] = print) -> Pl
     bag, frames_file = folder / "bag", folder / "frames.json"
     with Children(log, os.environ) as children:
         pose = children.start("pose_node", _pose_parameters(settings))
-        recorder = children.start("recorder_node", {"bag": str(bag)})
+        recorder = children.start(
+            "recorder_node",
+            {"bag": str(bag), "qos_overrides": {"/people": {"subscription": _KEPT}}},
+        )
         player = children.start("player_node", _player_parameters(settings, frames_file))
         deadline_s = time.monotonic() + settings.time_limit_s
 
@@ -141,15 +145,17 @@ def _see_through(conductor: Conductor, player: Child, settings: Play, frames_fil
 
 
 def _pose_parameters(settings: Play) -> dict[str, object]:
-    """Reliable images. At the pace of the answers no set may be lost: all cameras are waited for."""
+    """Reliable images. At the pace of the answers no set may be lost: all cameras are waited for,
+    and answers are kept for subscribers that the middleware has not matched yet."""
+    overrides = {
+        camera.image_topic: {"subscription": {"reliability": "reliable"}}
+        for camera in load_rig(settings.rig_file).cameras.values()
+    }
     parameters: dict[str, object] = {
         "rig_file": str(settings.rig_file),
         "model.weights": settings.weights,
         "model.tiles": False,  # the man fills these images: nothing smaller is looked for
-        "qos_overrides": {
-            camera.image_topic: {"subscription": {"reliability": "reliable"}}
-            for camera in load_rig(settings.rig_file).cameras.values()
-        },
+        "qos_overrides": {**overrides, "/people": {"publisher": _KEPT}},
     }
     if settings.rate_hz is None:
         parameters["sync.deadline"] = _DEADLINE_S
@@ -166,6 +172,7 @@ def _player_parameters(settings: Play, frames_file: Path) -> dict[str, object]:
         "answer_within_s": _ANSWER_WITHIN_S,
         "subscribers_within_s": settings.time_limit_s,
         "frames_file": str(frames_file),
+        "qos_overrides": {"/people": {"subscription": _KEPT}},
     }
 
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.frontends.keypoints import canvas_scale, canvas_size, draw_pyramid
+from mvssm_ros.frontends.proposals import two_view_proposals
 from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.network.config import MVSSMConfig
 from mvssm_ros.network.mvssm import MVSSM
@@ -52,11 +53,11 @@ class TrainingConfig:
     clip_norm: float = 1.0
     view_budget: int = 20
     views: dict[int, float] = field(
-        default_factory=lambda: {2: 0.2, 3: 0.26, 4: 0.2, 5: 0.18, 6: 0.06, 8: 0.1}
+        default_factory=lambda: {2: 0.15, 3: 0.22, 4: 0.22, 5: 0.23, 6: 0.06, 8: 0.1, 10: 0.02}
     )
     max_people: int = 6
-    grid: tuple[int, int] = (7, 7)
-    survivors: tuple[int, ...] = (20, 12, 12)
+    grid: tuple[int, int] = (6, 6)
+    survivors: tuple[int, ...] = (24, 14, 12)
     ema_decay: float = 0.998
     seed: int = 0
     start_from: str = ""
@@ -78,7 +79,11 @@ def training_loss(
     """Loss of one batch, its log, and the layers' outputs."""
     cameras, keypoints, canvas = prepare(batch)
     pyramid = draw_pyramid(keypoints, canvas)
-    start = model.start_poses(batch.space_center_m, batch.space_size_m, grid=config.grid)
+    space = batch.space_center_m, batch.space_size_m
+    start = model.start_poses(*space, grid=config.grid)
+    if model.config.n_proposals:
+        proposals, _ = two_view_proposals(cameras, keypoints, *space, model.config.n_proposals)
+        start = torch.cat([start, proposals], 1)
     truth, valid = batch.joints_m, batch.person_valid
     inputs = [start]
 

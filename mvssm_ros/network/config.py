@@ -18,6 +18,7 @@ class MVSSMConfig:
     feature_channels of a sample: those of the maps, twice with maps per joint
     strides          network px a cell of each level
     n_candidates     start poses where the number is fixed by the weights (0: the rig's grid decides)
+    n_proposals      start poses from pairs of 2D people that join the grid (keypoints front-end)
     start_pose       "t_pose" (paper) | "relaxed" (arms down: no heading preferred)
     d_state, gated, feature_expansion, keypoint_expansion, scan_directions: the SS2D blocks
     tree_order       scan joints along the kinematic tree instead of by index
@@ -49,6 +50,7 @@ class MVSSMConfig:
     per_joint_maps: bool = True
     strides: tuple[int, ...] = (8, 16, 32)
     n_candidates: int = 0
+    n_proposals: int = 24
     start_pose: str = "relaxed"
     d_state: int = 1
     gated: bool = False
@@ -104,6 +106,7 @@ def paper_rgb(frontend: str = "resnet50", **changes: Any) -> MVSSMConfig:
         "per_joint_maps": False,
         "strides": (4, 8, 16),
         "n_candidates": 1024,
+        "n_proposals": 0,
         "start_pose": "t_pose",
         "d_state": 16,
         "gated": True,

@@ -55,7 +55,8 @@ class Conductor:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._change = self._node.create_client(ChangeState, f"{pose_node}/change_state")
-        self._node.create_subscription(PersonArray, "people", self._take_people, qos.answer_qos())
+        kept = qos.kept_answer_qos()
+        self._node.create_subscription(PersonArray, "people", self._take_people, kept)
         self._node.create_subscription(
             DiagnosticArray, "/diagnostics", self._take_diagnostics, qos.answer_qos()
         )

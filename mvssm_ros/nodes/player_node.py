@@ -77,7 +77,13 @@ class PlayerNode(Node):
         self._answered_ns = 0
         self._exit_code: int | None = None
         if values["lockstep"]:
-            self.create_subscription(PersonArray, "people", self._take_answer, qos.answer_qos())
+            self.create_subscription(
+                PersonArray,
+                "people",
+                self._take_answer,
+                qos.answer_qos(),
+                qos_overriding_options=qos.overridable(),
+            )
         period_s = self._stride / FPS * values["slow_down"]
         self.create_timer(period_s, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

@@ -33,6 +33,11 @@ def answer_qos() -> QoSProfile:
     return _profile(5, ReliabilityPolicy.RELIABLE, DurabilityPolicy.VOLATILE)
 
 
+def kept_answer_qos() -> QoSProfile:
+    """Answers that the publisher keeps (by its qos_overrides) for who is matched a little late."""
+    return _profile(10, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
 def latched_qos() -> QoSProfile:
     """Skeleton_info: whoever comes later gets it too."""
     return _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
