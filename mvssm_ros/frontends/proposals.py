@@ -73,7 +73,9 @@ def _meet(cameras: Cameras, keypoints_px: Tensor) -> tuple[Tensor, Tensor]:
     b, t, d, j, _ = keypoints_px.shape
     seen = keypoints_px[..., 2] > 0  # [B, T, D, J]
     middle = cameras.K[..., None, :2, 2]
-    pixels = torch.where(seen.flatten(2, 3).unsqueeze(-1), keypoints_px[..., :2].flatten(2, 3), middle)
+    pixels = torch.where(
+        seen.flatten(2, 3).unsqueeze(-1), keypoints_px[..., :2].flatten(2, 3), middle
+    )
     origin, direction = rays_world(cameras, pixels)  # [B, T, 3], [B, T, D J, 3]
     direction = direction.view(b, t, d, j, 3)
     one, two = torch.triu_indices(t, t, 1, device=keypoints_px.device)  # V pairs of views
