@@ -9,7 +9,8 @@ gives at most its first image in it. The set leaves
 - never with fewer than ``min_cameras`` cameras: then it is dropped and counted.
 
 A camera that has been silent for several of its periods is stale: a set that is large enough does
-not wait for it any more, and it takes part again with its next image. Stamps of the sets strictly
+not wait for it any more, and it takes part again with its next image. If all fall silent together
+(a paused recording), none is stale for that when they go on. Stamps of the sets strictly
 increase. Time is whatever clock the caller passes as ``now_ns`` (the node clock, so simulated time
 works). No ROS in here.
 """
@@ -144,6 +145,7 @@ class RigSynchronizer:
         self._lock = threading.Lock()
         self._queues: dict[str, deque[_Waiting]] = {name: deque() for name in cameras}
         self._last_used_ns: int | None = None  # latest stamp in the latest set
+        self._last_set_now_ns: int | None = None  # when the latest set left
         self._first_arrival_ns: int | None = None
         self._newest_now_ns: int | None = None
 
@@ -228,7 +230,8 @@ class RigSynchronizer:
             timing.recent_stamps_ns.clear()
             timing.recent_arrivals_ns.clear()
             timing.last_stamp_ns = timing.last_arrival_ns = timing.offset_ns = None
-        self._last_used_ns = self._first_arrival_ns = self._newest_now_ns = None
+        self._last_used_ns = self._last_set_now_ns = None
+        self._first_arrival_ns = self._newest_now_ns = None
 
     def _note_arrival(self, camera: str, stamp_ns: int, now_ns: int) -> None:
         timing = self.timing[camera]
@@ -266,12 +269,13 @@ class RigSynchronizer:
         while window := self._window():
             undecided = [name for name in self.cameras if not self._queues[name]]
             if len(window) >= self.min_cameras:
-                undecided = [name for name in undecided if not self.is_stale(name, now_ns)]
+                undecided = [name for name in undecided if not self._left_behind(name)]
             overdue = may_expire and now_ns >= self._deadline_of(window)
             if undecided and not overdue:
                 break
             if len(window) >= self.min_cameras:
                 ready.append(self._take(window))
+                self._last_set_now_ns = now_ns
             elif any(queue and name not in window for name, queue in self._queues.items()):
                 # Others have moved on: without its oldest image the window may fit them better.
                 oldest = min(window, key=lambda name: window[name].stamp_ns)
@@ -283,6 +287,10 @@ class RigSynchronizer:
                     self._queues[name].popleft()
                     self.timing[name].drops[NO_QUORUM] += 1
         return ready
+
+    def _left_behind(self, name: str) -> bool:
+        """It was stale when the latest set left: the others went on without it."""
+        return self._last_set_now_ns is not None and self.is_stale(name, self._last_set_now_ns)
 
     def _window(self) -> dict[str, _Waiting]:
         """The first image of every camera that has one within the slop of the oldest waiting."""

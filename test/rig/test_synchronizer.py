@@ -158,9 +158,23 @@ def test_a_recording_played_slowly_makes_no_camera_stale():
     assert not sync.drops
 
 
+def test_after_a_pause_of_the_whole_rig_the_first_set_is_whole():
+    sync, sets, _ = make()
+    feed_ticks(sync, "abc", 0, 10)
+    feed_ticks(sync, "abc", 200, 203)
+    assert [len(s.items) for s in sets] == [3] * 13
+    dead, sets, _ = make()  # a camera that was dead before the pause is not waited for after it
+    feed_ticks(dead, "abc", 0, 10)
+    feed_ticks(dead, "ab", 10, 30)
+    sets.clear()
+    feed_ticks(dead, "ab", 200, 203)
+    assert [len(s.items) for s in sets] == [2] * 3
+
+
 def test_a_set_too_small_waits_for_stale_cameras_too():
     sync, sets, _ = make()
     feed_ticks(sync, "abc", 0, 10)
+    feed_ticks(sync, "ab", 10, 40)
     late = 60 * PERIOD
     assert sync.is_stale("b", late)
     sync.add("a", late, "a60", late)
