@@ -100,7 +100,7 @@ def held_out_scenes(
     while len(scenes) < n_scenes:
         space = None if arrangement is None else SPACE
         scenes += scenes_of(world.batch(_BATCH, n_views, arrangement, space))
-        bar.update(_BATCH)
+        bar.update(min(len(scenes), n_scenes) - bar.n)
     bar.close()
     return scenes[:n_scenes]
 

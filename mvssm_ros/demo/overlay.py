@@ -21,6 +21,8 @@ Image = npt.NDArray[np.uint8]
 _SKELETON = SKELETONS["panoptic15"]
 _BACKGROUND = (32, 34, 40)
 _TEXT = (235, 235, 235)
+_IS_RIGHT = [name.startswith("right_") for name in _SKELETON.joints]
+_RIGHT_SHADE = 0.55
 _GAP_PX = 6
 _LEGEND_PX = 34
 _GOLDEN = 0.618034  # hue step, as of the markers in RViz: the same id has the same colour there
@@ -96,8 +98,12 @@ def film_frames(videos: Mapping[str, Path], wanted: set[int]) -> Iterator[tuple[
 
 
 def _draw_person(tile: Image, pixels: npt.NDArray[np.float64], person: ReportedPerson) -> None:
-    """Bones full between observed joints and thin otherwise; observed joints are discs."""
+    """Bones full between observed joints and thin otherwise; observed joints are discs.
+
+    The right side is darker than the left, so that exchanged sides can be seen.
+    """
     color = color_of(person.id)
+    dark = tuple(round(_RIGHT_SHADE * c) for c in color)
     pale = tuple(round(0.5 * c + 0.5 * 128) for c in color)
     known = [bool((np.abs(pixel) < 1e4).all()) for pixel in pixels]  # not so if NaN
     points = [
@@ -106,26 +112,35 @@ def _draw_person(tile: Image, pixels: npt.NDArray[np.float64], person: ReportedP
     for a, b in _SKELETON.edge_indices:
         if known[a] and known[b]:
             firm = bool(person.observed[a] and person.observed[b])
+            full = dark if _IS_RIGHT[a] or _IS_RIGHT[b] else color
             cv2.line(tile, points[a], points[b], (0, 0, 0), 5 if firm else 3, cv2.LINE_AA)
             cv2.line(
-                tile, points[a], points[b], color if firm else pale, 3 if firm else 1, cv2.LINE_AA
+                tile, points[a], points[b], full if firm else pale, 3 if firm else 1, cv2.LINE_AA
             )
     shown = [joint for joint, is_known in enumerate(known) if is_known]
     for joint in shown:
         if person.observed[joint]:
             cv2.circle(tile, points[joint], 5, (0, 0, 0), -1, cv2.LINE_AA)
-            cv2.circle(tile, points[joint], 4, color, -1, cv2.LINE_AA)
+            full = dark if _IS_RIGHT[joint] else color
+            cv2.circle(tile, points[joint], 4, full, -1, cv2.LINE_AA)
         else:
             cv2.circle(tile, points[joint], 5, pale, 1, cv2.LINE_AA)
     if shown:
         x, y = min((points[joint] for joint in shown), key=lambda point: point[1])
-        _write(
-            tile, f"{person.id}  {person.confidence:.2f}", (x - 45, max(y - 26, 14)), 0.55, color
-        )
+        _write_label(tile, f"{person.id}  {person.confidence:.2f}", (x, max(y - 24, 16)), color)
+
+
+def _write_label(tile: Image, text: str, at: tuple[int, int], color: tuple[int, int, int]) -> None:
+    """Dark on a plate of the person's colour, centred."""
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), below = cv2.getTextSize(text, font, 0.55, 1)
+    x, y = at[0] - width // 2, at[1]
+    cv2.rectangle(tile, (x - 5, y - height - 5), (x + width + 5, y + below), color, -1)
+    cv2.putText(tile, text, (x, y), font, 0.55, _BACKGROUND, 1, cv2.LINE_AA)
 
 
 def _write_legend(legend: Image, caption: str) -> None:
-    _write(legend, caption, (10, 23), 0.55)
+    _write(legend, caption + "   dark side: right", (10, 23), 0.55)
     x = legend.shape[1] - 560
     cv2.circle(legend, (x, 17), 5, _TEXT, -1, cv2.LINE_AA)
     _write(legend, "joint seen by two cameras or more", (x + 12, 23), 0.5)
