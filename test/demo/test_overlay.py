@@ -8,6 +8,7 @@ import torch
 from mvssm_ros.demo.overlay import OverlayPainter, color_of, film_frames
 from mvssm_ros.demo.pictures import VideoWriter, read_picture, save_picture, stack
 from mvssm_ros.geometry.cameras import Cameras, project
+from mvssm_ros.geometry.skeletons import SKELETONS
 
 
 @pytest.fixture
@@ -43,8 +44,10 @@ def test_joints_are_drawn_where_the_camera_sees_them(cameras, person, answer):
         None, answer(0, someone), "frame 0"
     )
     for view, offset_px in ((0, 0), (1, 606)):
-        for x, y in pixels[view].numpy():
-            assert is_near(picture, x + offset_px, y, color_of("p0003"))
+        for (x, y), name in zip(pixels[view].numpy(), SKELETONS["panoptic15"].joints):
+            shade = 0.55 if name.startswith("right_") else 1.0  # the right side is darker
+            color = shade * np.array(color_of("p0003"))
+            assert is_near(picture, x + offset_px, y, color), name
 
 
 def test_images_are_scaled_with_their_skeletons(cameras, person, answer):
