@@ -23,9 +23,9 @@ ARRANGEMENTS: dict[str, tuple[int, ...]] = {  # HD node numbers
     "CMU4": (6, 7, 10, 12, 16, 18, 19, 22, 23, 30),
 }
 _CMU0EX = (3, 6, 12, 13, 23, 10, 16)  # CMU0ex(K): the first K
-# The dome's floor that its cameras cover: centre and size (x, y) in metres. Its walls are 2.7 m
-# from the middle.
-SPACE: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (4.5, 4.5))
+# The floor on which people move: centre and size (x, y) in metres. The dome's walls and cameras are
+# 2.7 m from the middle; in the corners of this square a person is 0.6 m away from them.
+SPACE: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (3.0, 3.0))
 _WORLD = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]], dtype=torch.float64)
 _HD_PANEL = 0
 
