@@ -65,7 +65,7 @@ class MVSSMConfig:
     anchor_projection: bool = True
     view_margin_px: float = 48.0
     ffn_ratio: int = 4
-    survivors: tuple[int, ...] = (48, 32, 24)
+    survivors: tuple[int, ...] = (32, 24, 16)
     score_epsilon: float = 0.02
     neighbourhood_m: float = 0.3
     mvgformer: bool = False
