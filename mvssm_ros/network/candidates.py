@@ -21,7 +21,7 @@ _RELAXED_ARMS = {
     10: (0.0, -0.24, 1.16),
     11: (0.08, -0.24, 0.92),
 }
-PITCH_M = 1.0  # of the grid: two-view proposals begin almost everybody nearer than a finer grid would
+PITCH_M = 1.0  # of the grid; two-view proposals begin almost everybody nearer than this
 
 
 def start_pose(kind: str = "t_pose") -> Tensor:
