@@ -26,6 +26,7 @@ from mvssm_ros.network.pyramid import FeaturePyramid
 from mvssm_ros.network.weights import SHIPPED, load_network, load_state, read_weights
 
 SUPPORT_PX = 30.0  # a view supports a joint when it has a keypoint this near (960-px images)
+_NEAREST_PX = 150.0  # the reprojection error looks so far for the keypoint that a joint belongs to
 _MIN_WEIGHT = 0.05  # RGB: a view supports a joint when it weighs at least this much
 _MIN_JOINTS = 3  # nobody is reported of whom two views do not support so many joints
 
@@ -37,7 +38,7 @@ class People:
     joints_m [P, 15, 3]; covariance_m2 [P, 15, 3, 3]; joint_confidence [P, 15] 0..1;
     observed [P, 15]: at least two views support the joint; view_used [P, 15, T]: which;
     score [P]; reprojection_px [T]: median distance, in raw pixels, between the joints and the
-    keypoints that support them (NaN without any); timings_ms: stage -> ms.
+    nearest keypoints (NaN without any within 150 px of a 960-px image); timings_ms: stage -> ms.
     """
 
     joints_m: np.ndarray
@@ -93,11 +94,20 @@ class Predictor:
             backbone = fold_batchnorm(backbone.eval())
         return cls(network, backbone=backbone, **options)
 
-    def predict_images(self, cameras: Cameras, images: Sequence[np.ndarray], space: Any) -> People:
-        """images: one RGB uint8 [H, W, 3] a view. `space` is a `rig.rig_file.Space`."""
+    def predict_images(
+        self,
+        cameras: Cameras,
+        images: Sequence[np.ndarray],
+        space: Any,
+        trusted: np.ndarray | None = None,
+    ) -> People:
+        """images: one RGB uint8 [H, W, 3] a view. `space` is a `rig.rig_file.Space`.
+
+        trusted [T] bool: as in `predict_keypoints`; RGB front-ends know no witnesses.
+        """
         _check_views(cameras, len(images))
         if self.frontend == "keypoints":
-            return self._detect_and_predict(cameras, images, space)
+            return self._detect_and_predict(cameras, images, space, trusted)
         assert self.backbone is not None
         clock = _Clock()
         boxed = letterbox(images)
@@ -122,20 +132,32 @@ class Predictor:
         return [to_ours.apply(self.detector.detect(image)) for image in images]
 
     def _detect_and_predict(
-        self, cameras: Cameras, images: Sequence[np.ndarray], space: Any
+        self,
+        cameras: Cameras,
+        images: Sequence[np.ndarray],
+        space: Any,
+        trusted: np.ndarray | None,
     ) -> People:
         clock = _Clock()
         keypoints = self.detect(images)
         clock.lap("detect")
-        people = self.predict_keypoints(cameras, keypoints, space)
+        people = self.predict_keypoints(cameras, keypoints, space, trusted)
         people.timings_ms = clock.laps | people.timings_ms
         people.timings_ms["total"] += clock.laps["detect"]
         return people
 
     def predict_keypoints(
-        self, cameras: Cameras, keypoints: Sequence[np.ndarray], space: Any
+        self,
+        cameras: Cameras,
+        keypoints: Sequence[np.ndarray],
+        space: Any,
+        trusted: np.ndarray | None = None,
     ) -> People:
-        """keypoints: panoptic15 [P, 15, 3] a view: x, y in raw px, confidence (0 = missing)."""
+        """keypoints: panoptic15 [P, 15, 3] a view: x, y in raw px, confidence (0 = missing).
+
+        trusted [T] bool, at least two True: a view that is not is a witness only. It adds nothing
+        to the people, but its reprojection error is measured against them.
+        """
         if self.frontend != "keypoints":
             raise UserError(
                 f"these weights are for the '{self.frontend}' front-end, which needs images: "
@@ -151,18 +173,24 @@ class Predictor:
         drawn = torch.from_numpy(padded).to(self.device)
         scale = canvas_scale(cameras.size_px).float()
         drawn[..., :2] *= scale.to(self.device)[:, None, None, None]
-        scaled = self._network_cameras(cameras, scale, torch.zeros(len(views), 2))
+        network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
+        use = np.ones(len(views), bool) if trusted is None else np.asarray(trusted, bool)
+        _check_views(cameras.select(np.flatnonzero(use).tolist()), int(use.sum()))
+        seen = drawn[:, torch.from_numpy(use).to(self.device)]
+        scaled = Cameras.stack([network_px.select(np.flatnonzero(use).tolist())]).to(self.device)
         with torch.inference_mode():
-            pyramid = draw_pyramid(drawn, canvas_size(cameras.size_px))
+            pyramid = draw_pyramid(seen, canvas_size(cameras.size_px[torch.from_numpy(use)]))
         clock.lap("draw")
         start = self._grid(space)
         if self.network.config.n_proposals:
-            start = torch.cat([start, self._proposals(scaled, drawn, space)], 1)
+            start = torch.cat([start, self._proposals(scaled, seen, space)], 1)
             clock.lap("propose")
         found = self._run(pyramid, scaled, start)
         clock.lap("network")
-        network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
-        used, distance = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
+        used, _ = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
+        used &= use
+        # from farther off, so that a camera with a wrong calibration is not one without an error
+        _, distance = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), _NEAREST_PX)
         distance = distance.reshape(-1, len(views)) / scale.numpy()
         return self._answer(found, used, _median_of_columns(distance), clock)
 

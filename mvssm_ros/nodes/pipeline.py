@@ -52,6 +52,7 @@ class Pipeline:
     def __init__(self, node: LifecycleNode, configured: Configured) -> None:
         values = configured.values
         self.max_reprojection_px: float = values["calibration.max_reprojection_px"]
+        self.leave_out: bool = values["calibration.leave_out"]
         self._node = node
         self._parts = configured
         self._cameras = list(configured.inputs.values())
@@ -159,7 +160,26 @@ class Pipeline:
             self._counts.partial += 1
         for name, error_px in zip(solved.used.cameras, solved.people.reprojection_px):
             self._parts.inputs[name].note_reprojection(float(error_px), self.max_reprojection_px)
+        self._choose_witnesses()
         self._last_set_s = time.monotonic()
+
+    def _choose_witnesses(self) -> None:
+        """Leave out the camera that disagrees most, one at a time, as long as three remain."""
+        inference = self._parts.inference
+        still = {name for name in inference.left_out if self._parts.inputs[name].disagreement > 0}
+        others = [camera for camera in self._cameras if camera.name not in still]
+        worst = max(others, key=lambda camera: camera.disagreement)
+        if not self.leave_out:
+            still.clear()
+        elif worst.disagreement > 0 and len(others) > 3:
+            still.add(worst.name)
+            for camera in others:
+                if camera is not worst:
+                    camera.judge_anew()
+        if still != inference.left_out:
+            inference.left_out = frozenset(still)
+            for camera in self._cameras:
+                camera.note_left_out(camera.name in still)
 
     def _inference_failed(self, error: Exception) -> None:
         self._counts.failed += 1
