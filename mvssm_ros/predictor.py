@@ -18,7 +18,7 @@ from mvssm_ros.frontends.images import letterbox
 from mvssm_ros.frontends.keypoints import canvas_scale, canvas_size, draw_pyramid
 from mvssm_ros.frontends.proposals import two_view_proposals
 from mvssm_ros.frontends.resnet import CONFIGS, STRIDES, PoseResNet, fold_batchnorm
-from mvssm_ros.geometry.cameras import Cameras
+from mvssm_ros.geometry.cameras import Cameras, in_view, project
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
 from mvssm_ros.geometry.support import claim_keypoints
 from mvssm_ros.network.mvssm import MVSSM, Detections3D
@@ -38,7 +38,9 @@ class People:
     joints_m [P, 15, 3]; covariance_m2 [P, 15, 3, 3]; joint_confidence [P, 15] 0..1;
     observed [P, 15]: at least two views support the joint; view_used [P, 15, T]: which;
     score [P]; reprojection_px [T]: median distance, in raw pixels, between the joints and the
-    nearest keypoints (NaN without any within 150 px of a 960-px image); timings_ms: stage -> ms.
+    nearest keypoints (NaN without any within 150 px of a 960-px image); in_view, seen [P, T]: the
+    view ought to see the person (most joints are inside its image), and it does, trusted or not;
+    timings_ms: stage -> ms.
     """
 
     joints_m: np.ndarray
@@ -48,6 +50,8 @@ class People:
     view_used: np.ndarray
     score: np.ndarray
     reprojection_px: np.ndarray
+    in_view: np.ndarray
+    seen: np.ndarray
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -119,7 +123,8 @@ class Predictor:
         found = self._run(FeaturePyramid(levels, STRIDES), scaled, self._grid(space))
         clock.lap("network")
         used = (found.confidence > _MIN_WEIGHT).permute(0, 2, 1).cpu().numpy()  # [P, J, T]
-        return self._answer(found, used, np.full(len(images), np.nan), clock)
+        ought = _in_view(found.poses_m, cameras)
+        return self._answer(found, used, used, ought, np.full(len(images), np.nan), clock)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """2D people of each image by the built-in detector, as panoptic15 [P, 15, 3]."""
@@ -187,12 +192,12 @@ class Predictor:
             clock.lap("propose")
         found = self._run(pyramid, scaled, start)
         clock.lap("network")
-        used, _ = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
-        used &= use
+        near, _ = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
+        ought = _in_view(found.poses_m, network_px)
         # from farther off, so that a camera with a wrong calibration is not one without an error
         _, distance = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), _NEAREST_PX)
         distance = distance.reshape(-1, len(views)) / scale.numpy()
-        return self._answer(found, used, _median_of_columns(distance), clock)
+        return self._answer(found, near & use, near, ought, _median_of_columns(distance), clock)
 
     def _network_cameras(self, cameras: Cameras, scale: Tensor, offset_px: Tensor) -> Cameras:
         """[1, T] cameras in network pixels, on the device."""
@@ -229,8 +234,15 @@ class Predictor:
         return Detections3D(*(x.cpu() for x in found.__dict__.values()))
 
     def _answer(
-        self, found: Detections3D, used: np.ndarray, reprojection_px: np.ndarray, clock: _Clock
+        self,
+        found: Detections3D,
+        used: np.ndarray,
+        near: np.ndarray,
+        in_view: np.ndarray,
+        reprojection_px: np.ndarray,
+        clock: _Clock,
     ) -> People:
+        """used, near [P, J, T]: the joints that each view supports, and that its keypoints fit."""
         observed = used.sum(-1) >= 2
         real = (observed.sum(-1) >= _MIN_JOINTS) & torch.isfinite(found.poses_m).all(-1).all(
             -1
@@ -244,6 +256,8 @@ class Predictor:
             view_used=used[real],
             score=found.scores.numpy()[real],
             reprojection_px=reprojection_px,
+            in_view=in_view[real],
+            seen=near[real].sum(1) >= _MIN_JOINTS,
             timings_ms=clock.laps | {"total": sum(clock.laps.values())},
         )
 
@@ -259,6 +273,14 @@ class _Clock:
         now = time.perf_counter()
         self.laps[stage] = 1000.0 * (now - self._last)
         self._last = now
+
+
+def _in_view(poses_m: Tensor, cameras: Cameras) -> np.ndarray:
+    """[P, T] bool: most joints of the poses [P, J, 3] are inside the image."""
+    p, j, _ = poses_m.shape
+    poses = torch.nan_to_num(poses_m.float(), nan=1e6).flatten(0, 1)
+    inside = in_view(cameras.to(torch.float32), *project(cameras.to(torch.float32), poses))
+    return (inside.view(cameras.n_views, p, j).float().mean(-1) > 0.5).T.numpy()
 
 
 def _median_of_columns(values: np.ndarray) -> np.ndarray:
