@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-packaging lint format train evaluate benchmark clean
+.PHONY: help setup demo test test-packaging fault-table lint format train evaluate benchmark clean
 
 # A sourced ROS installation, or another environment's, would mix its Python modules and libraries
 # with those of .venv.
@@ -82,6 +82,9 @@ test: setup  ## run the tests (those that need data which is absent say so and s
 
 test-packaging: setup  ## check pip install, pip install -e and colcon build in fresh environments (minutes)
 	@$(BIN)/pytest -m packaging test/packaging $(ARGS)
+
+fault-table: setup  ## provoke every fault on the real middleware and write test/faults/FAULTS.md
+	@MVSSM_FAULT_TABLE=test/faults/FAULTS.md $(BIN)/pytest test/faults $(ARGS)
 
 lint: setup  ## ruff and mypy
 	@$(BIN)/ruff check .

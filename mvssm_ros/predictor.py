@@ -18,7 +18,7 @@ from mvssm_ros.frontends.images import letterbox
 from mvssm_ros.frontends.keypoints import canvas_scale, canvas_size, draw_pyramid
 from mvssm_ros.frontends.proposals import two_view_proposals
 from mvssm_ros.frontends.resnet import CONFIGS, STRIDES, PoseResNet, fold_batchnorm
-from mvssm_ros.geometry.cameras import Cameras
+from mvssm_ros.geometry.cameras import Cameras, in_view, project
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
 from mvssm_ros.geometry.support import claim_keypoints
 from mvssm_ros.network.mvssm import MVSSM, Detections3D
@@ -26,6 +26,7 @@ from mvssm_ros.network.pyramid import FeaturePyramid
 from mvssm_ros.network.weights import SHIPPED, load_network, load_state, read_weights
 
 SUPPORT_PX = 30.0  # a view supports a joint when it has a keypoint this near (960-px images)
+_NEAREST_PX = 150.0  # the reprojection error looks so far for the keypoint that a joint belongs to
 _MIN_WEIGHT = 0.05  # RGB: a view supports a joint when it weighs at least this much
 _MIN_JOINTS = 3  # nobody is reported of whom two views do not support so many joints
 
@@ -37,7 +38,9 @@ class People:
     joints_m [P, 15, 3]; covariance_m2 [P, 15, 3, 3]; joint_confidence [P, 15] 0..1;
     observed [P, 15]: at least two views support the joint; view_used [P, 15, T]: which;
     score [P]; reprojection_px [T]: median distance, in raw pixels, between the joints and the
-    keypoints that support them (NaN without any); timings_ms: stage -> ms.
+    nearest keypoints (NaN without any within 150 px of a 960-px image); in_view, seen [P, T]: the
+    view ought to see the person (most joints are inside its image), and it does, trusted or not;
+    timings_ms: stage -> ms.
     """
 
     joints_m: np.ndarray
@@ -47,6 +50,8 @@ class People:
     view_used: np.ndarray
     score: np.ndarray
     reprojection_px: np.ndarray
+    in_view: np.ndarray
+    seen: np.ndarray
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -93,11 +98,20 @@ class Predictor:
             backbone = fold_batchnorm(backbone.eval())
         return cls(network, backbone=backbone, **options)
 
-    def predict_images(self, cameras: Cameras, images: Sequence[np.ndarray], space: Any) -> People:
-        """images: one RGB uint8 [H, W, 3] a view. `space` is a `rig.rig_file.Space`."""
+    def predict_images(
+        self,
+        cameras: Cameras,
+        images: Sequence[np.ndarray],
+        space: Any,
+        trusted: np.ndarray | None = None,
+    ) -> People:
+        """images: one RGB uint8 [H, W, 3] a view. `space` is a `rig.rig_file.Space`.
+
+        trusted [T] bool: as in `predict_keypoints`; RGB front-ends know no witnesses.
+        """
         _check_views(cameras, len(images))
         if self.frontend == "keypoints":
-            return self._detect_and_predict(cameras, images, space)
+            return self._detect_and_predict(cameras, images, space, trusted)
         assert self.backbone is not None
         clock = _Clock()
         boxed = letterbox(images)
@@ -109,7 +123,8 @@ class Predictor:
         found = self._run(FeaturePyramid(levels, STRIDES), scaled, self._grid(space))
         clock.lap("network")
         used = (found.confidence > _MIN_WEIGHT).permute(0, 2, 1).cpu().numpy()  # [P, J, T]
-        return self._answer(found, used, np.full(len(images), np.nan), clock)
+        ought = _in_view(found.poses_m, cameras)
+        return self._answer(found, used, used, ought, np.full(len(images), np.nan), clock)
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """2D people of each image by the built-in detector, as panoptic15 [P, 15, 3]."""
@@ -122,20 +137,32 @@ class Predictor:
         return [to_ours.apply(self.detector.detect(image)) for image in images]
 
     def _detect_and_predict(
-        self, cameras: Cameras, images: Sequence[np.ndarray], space: Any
+        self,
+        cameras: Cameras,
+        images: Sequence[np.ndarray],
+        space: Any,
+        trusted: np.ndarray | None,
     ) -> People:
         clock = _Clock()
         keypoints = self.detect(images)
         clock.lap("detect")
-        people = self.predict_keypoints(cameras, keypoints, space)
+        people = self.predict_keypoints(cameras, keypoints, space, trusted)
         people.timings_ms = clock.laps | people.timings_ms
         people.timings_ms["total"] += clock.laps["detect"]
         return people
 
     def predict_keypoints(
-        self, cameras: Cameras, keypoints: Sequence[np.ndarray], space: Any
+        self,
+        cameras: Cameras,
+        keypoints: Sequence[np.ndarray],
+        space: Any,
+        trusted: np.ndarray | None = None,
     ) -> People:
-        """keypoints: panoptic15 [P, 15, 3] a view: x, y in raw px, confidence (0 = missing)."""
+        """keypoints: panoptic15 [P, 15, 3] a view: x, y in raw px, confidence (0 = missing).
+
+        trusted [T] bool, at least two True: a view that is not is a witness only. It adds nothing
+        to the people, but its reprojection error is measured against them.
+        """
         if self.frontend != "keypoints":
             raise UserError(
                 f"these weights are for the '{self.frontend}' front-end, which needs images: "
@@ -151,20 +178,26 @@ class Predictor:
         drawn = torch.from_numpy(padded).to(self.device)
         scale = canvas_scale(cameras.size_px).float()
         drawn[..., :2] *= scale.to(self.device)[:, None, None, None]
-        scaled = self._network_cameras(cameras, scale, torch.zeros(len(views), 2))
+        network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
+        use = np.ones(len(views), bool) if trusted is None else np.asarray(trusted, bool)
+        _check_views(cameras.select(np.flatnonzero(use).tolist()), int(use.sum()))
+        seen = drawn[:, torch.from_numpy(use).to(self.device)]
+        scaled = Cameras.stack([network_px.select(np.flatnonzero(use).tolist())]).to(self.device)
         with torch.inference_mode():
-            pyramid = draw_pyramid(drawn, canvas_size(cameras.size_px))
+            pyramid = draw_pyramid(seen, canvas_size(cameras.size_px[torch.from_numpy(use)]))
         clock.lap("draw")
         start = self._grid(space)
         if self.network.config.n_proposals:
-            start = torch.cat([start, self._proposals(scaled, drawn, space)], 1)
+            start = torch.cat([start, self._proposals(scaled, seen, space)], 1)
             clock.lap("propose")
         found = self._run(pyramid, scaled, start)
         clock.lap("network")
-        network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
-        used, distance = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
+        near, _ = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
+        ought = _in_view(found.poses_m, network_px)
+        # from farther off, so that a camera with a wrong calibration is not one without an error
+        _, distance = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), _NEAREST_PX)
         distance = distance.reshape(-1, len(views)) / scale.numpy()
-        return self._answer(found, used, _median_of_columns(distance), clock)
+        return self._answer(found, near & use, near, ought, _median_of_columns(distance), clock)
 
     def _network_cameras(self, cameras: Cameras, scale: Tensor, offset_px: Tensor) -> Cameras:
         """[1, T] cameras in network pixels, on the device."""
@@ -201,8 +234,15 @@ class Predictor:
         return Detections3D(*(x.cpu() for x in found.__dict__.values()))
 
     def _answer(
-        self, found: Detections3D, used: np.ndarray, reprojection_px: np.ndarray, clock: _Clock
+        self,
+        found: Detections3D,
+        used: np.ndarray,
+        near: np.ndarray,
+        in_view: np.ndarray,
+        reprojection_px: np.ndarray,
+        clock: _Clock,
     ) -> People:
+        """used, near [P, J, T]: the joints that each view supports, and that its keypoints fit."""
         observed = used.sum(-1) >= 2
         real = (observed.sum(-1) >= _MIN_JOINTS) & torch.isfinite(found.poses_m).all(-1).all(
             -1
@@ -216,6 +256,8 @@ class Predictor:
             view_used=used[real],
             score=found.scores.numpy()[real],
             reprojection_px=reprojection_px,
+            in_view=in_view[real],
+            seen=near[real].sum(1) >= _MIN_JOINTS,
             timings_ms=clock.laps | {"total": sum(clock.laps.values())},
         )
 
@@ -231,6 +273,14 @@ class _Clock:
         now = time.perf_counter()
         self.laps[stage] = 1000.0 * (now - self._last)
         self._last = now
+
+
+def _in_view(poses_m: Tensor, cameras: Cameras) -> np.ndarray:
+    """[P, T] bool: most joints of the poses [P, J, 3] are inside the image."""
+    p, j, _ = poses_m.shape
+    poses = torch.nan_to_num(poses_m.float(), nan=1e6).flatten(0, 1)
+    inside = in_view(cameras.to(torch.float32), *project(cameras.to(torch.float32), poses))
+    return (inside.view(cameras.n_views, p, j).float().mean(-1) > 0.5).T.numpy()
 
 
 def _median_of_columns(values: np.ndarray) -> np.ndarray:

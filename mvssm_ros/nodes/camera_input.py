@@ -28,6 +28,8 @@ SILENT = "silent"
 STAMP = "stamp"
 QOS = "qos"
 REPROJECTION = "reprojection"
+LEFT_OUT = "disagreement"
+FROZEN = "frozen"
 
 _GRACE_S = 2.0  # camera_info and TF may come this much later than the first image
 
@@ -172,6 +174,41 @@ class CameraInput:
             self.problems.report(REPROJECTION, warning)
         if self.name not in self._monitor.high:
             self.problems.over(REPROJECTION)
+
+    def note_frozen(self, frozen: bool) -> None:
+        """Whether its content stays the same while that of the other cameras changes."""
+        if frozen:
+            self.problems.report(
+                FROZEN,
+                f"camera '{self.name}': it sends the same content again and again on '{self.topic}'"
+                " while the other cameras' changes, and is not used; restart its driver",
+            )
+        else:
+            self.problems.over(FROZEN)
+
+    @property
+    def disagreement(self) -> float:
+        """Reprojection error over its limit while that is too high, else 0."""
+        if self._monitor is None or self.name not in self._monitor.high:
+            return 0.0
+        return self._monitor.median_px(self.name) / self._monitor.limit_px[self.name]
+
+    def note_left_out(self, left_out: bool) -> None:
+        """Whether it is left out of the skeletons because it disagrees with the others."""
+        if left_out:
+            self.problems.report(
+                LEFT_OUT,
+                f"camera '{self.name}': its calibration disagrees with the other cameras', so it is"
+                " left out of the skeletons until it agrees again (calibration.leave_out)",
+            )
+        else:
+            self.problems.over(LEFT_OUT)
+
+    def judge_anew(self) -> None:
+        """Forget the reprojection errors so far: another camera may have caused them."""
+        if self._monitor is not None:
+            self._monitor.clear()
+        self.problems.over(REPROJECTION)
 
     @property
     def reprojection_px(self) -> float:

@@ -12,6 +12,7 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 
 from mvssm_ros.msg import CameraStatus, RigStatus
+from mvssm_ros.nodes.camera_input import FROZEN, LEFT_OUT
 from mvssm_ros.nodes.person_messages import duration_msg
 from mvssm_ros.nodes.stage_times import StageTimes
 from mvssm_ros.rig.synchronizer import LATE, NO_QUORUM, RigSynchronizer
@@ -81,9 +82,9 @@ def _state(camera: CameraInput, sync: RigSynchronizer, now_ns: int) -> int:
         return CameraStatus.WAITING
     if sync.is_stale(camera.name, now_ns):
         return CameraStatus.STALE
-    if camera.problems.has("calibration"):
+    if camera.problems.has("calibration") or camera.problems.has(LEFT_OUT):
         return CameraStatus.NO_CALIBRATION
-    if camera.problems.has("image"):
+    if camera.problems.has("image") or camera.problems.has(FROZEN):
         return CameraStatus.BAD_IMAGE
     return CameraStatus.OK
 

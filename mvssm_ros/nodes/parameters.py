@@ -81,6 +81,13 @@ SPECS = (
         dynamic=True,
     ),
     Spec(
+        "calibration.leave_out",
+        True,
+        "Leave a camera whose reprojection error is too high out of the skeletons until it agrees"
+        " with the others again; one at a time, and never fewer than three remain.",
+        dynamic=True,
+    ),
+    Spec(
         "sync.slop",
         0.012,
         "Largest spread of the stamps in a set, s. Keep it under half the cameras' period.",

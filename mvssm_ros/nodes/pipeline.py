@@ -28,6 +28,7 @@ from mvssm_ros.nodes.diagnostics import PipelineCounts, diagnostic_msg, rig_stat
 from mvssm_ros.nodes.inference import Inference
 from mvssm_ros.nodes.problems import Problems
 from mvssm_ros.nodes.worker import OneSlotWorker
+from mvssm_ros.rig.agreement import AgreementWatch
 from mvssm_ros.rig.synchronizer import ImageSet, RigSynchronizer
 
 _FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is reported
@@ -52,6 +53,7 @@ class Pipeline:
     def __init__(self, node: LifecycleNode, configured: Configured) -> None:
         values = configured.values
         self.max_reprojection_px: float = values["calibration.max_reprojection_px"]
+        self.leave_out: bool = values["calibration.leave_out"]
         self._node = node
         self._parts = configured
         self._cameras = list(configured.inputs.values())
@@ -60,6 +62,7 @@ class Pipeline:
         self._generation = 0  # counts resets: a set begun before one is not published after it
         self._last_set_s: float | None = None  # None: nobody can be there
         self._enabled = False
+        self._agreement = AgreementWatch(list(configured.inputs))
         self._sync = RigSynchronizer(
             list(configured.inputs),
             slop_ns=round(values["sync.slop"] * 1e9),
@@ -159,7 +162,28 @@ class Pipeline:
             self._counts.partial += 1
         for name, error_px in zip(solved.used.cameras, solved.people.reprojection_px):
             self._parts.inputs[name].note_reprojection(float(error_px), self.max_reprojection_px)
+        self._choose_witnesses()
+        people = solved.people
+        self._agreement.update(solved.used.cameras, people.in_view, people.seen)
         self._last_set_s = time.monotonic()
+
+    def _choose_witnesses(self) -> None:
+        """Leave out the camera that disagrees most, one at a time, as long as three remain."""
+        inference = self._parts.inference
+        still = {name for name in inference.left_out if self._parts.inputs[name].disagreement > 0}
+        others = [camera for camera in self._cameras if camera.name not in still]
+        worst = max(others, key=lambda camera: camera.disagreement)
+        if not self.leave_out:
+            still.clear()
+        elif worst.disagreement > 0 and len(others) > 3:
+            still.add(worst.name)
+            for camera in others:
+                if camera is not worst:
+                    camera.judge_anew()
+        if still != inference.left_out:
+            inference.left_out = frozenset(still)
+            for camera in self._cameras:
+                camera.note_left_out(camera.name in still)
 
     def _inference_failed(self, error: Exception) -> None:
         self._counts.failed += 1
@@ -184,6 +208,7 @@ class Pipeline:
             self._problems.over("clock")
         if self._enabled:
             self._watch_cameras(now_ns)
+        self._watch_agreement()
         last_set_s = self._last_set_s
         waited = last_set_s is not None and time.monotonic() - last_set_s > _GIVE_UP_AFTER_S
         if waited and not self._worker.busy:
@@ -218,6 +243,20 @@ class Pipeline:
         for camera, is_stale in zip(self._cameras, stale):
             if not (over and camera.received):
                 camera.watch(is_stale, _FIRST_MESSAGE_WITHIN_S)
+
+    def _watch_agreement(self) -> None:
+        """Name the cameras that never see the same people as the others."""
+        parties = self._agreement.parties()
+        if len(parties) > 1:
+            groups = " / ".join(", ".join(party) for party in parties)
+            self._problems.report(
+                "agreement",
+                f"cameras {groups} do not see the same people where they should: people may be"
+                " shown who are not there; check that no cables have changed places, and the"
+                " calibration (mvssm rig check)",
+            )
+        else:
+            self._problems.over("agreement")
 
     def _enable(self, enabled: bool) -> None:
         if enabled == self._enabled:

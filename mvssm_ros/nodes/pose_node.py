@@ -160,6 +160,7 @@ class PoseNode(LifecycleNode):
         self._configured.inference.predictor.score_threshold = values["model.score_threshold"]
         if self._pipeline is not None:
             self._pipeline.max_reprojection_px = values["calibration.max_reprojection_px"]
+            self._pipeline.leave_out = values["calibration.leave_out"]
 
 
 def main(args: list[str] | None = None) -> int:

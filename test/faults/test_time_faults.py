@@ -1,0 +1,117 @@
+"""Cameras that fall silent, come late, twice, out of order, or lie about the time."""
+
+import copy
+import time
+
+import pytest
+from rclpy.time import Time
+
+from mvssm_ros.msg import CameraStatus
+
+from ..nodes.conftest import INFO
+from .conftest import PERIOD_S, WRONG_M
+
+BAD = "cam1"
+WITHOUT_BAD, ALL = 0b1101, 0b1111
+
+
+def shifted(message, seconds):
+    """The same message with another stamp."""
+    other = copy.copy(message)
+    other.header = copy.deepcopy(message.header)
+    now_ns = Time.from_msg(message.header.stamp).nanoseconds
+    other.header.stamp = Time(nanoseconds=now_ns + round(seconds * 1e9)).to_msg()
+    return other
+
+
+def check_never_wrong(trial, answers, at_least=8):
+    assert len(answers) >= at_least
+    assert trial.worst_m(answers) < WRONG_M
+    for answer in answers:
+        assert len(answer.people) == 1
+
+
+def test_camera_silent(trial):
+    answers = trial.inject({BAD: lambda tick, message: []})
+    check_never_wrong(trial, answers)
+    assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
+    assert trial.state(BAD) == CameraStatus.STALE
+    (line,) = trial.world.said(f"camera '{BAD}'", "nothing more comes")
+    assert "cable" in line
+    trial.record("camera silent", answers, trial.mend())
+    trial.world.spin_until(lambda: trial.world.said("silent problem is over", level=INFO))
+
+
+def test_camera_late(trial):
+    """Its images come half a period after the others'."""
+    answers = trial.inject({BAD: lambda tick, message: [(0.6 * PERIOD_S, message)]})
+    check_never_wrong(trial, answers)
+    assert {a.cameras_used for a in answers[2:]} <= {WITHOUT_BAD, ALL}
+    status = trial.world.status[-1].cameras[1]
+    assert status.dropped_late > 0 or {a.cameras_used for a in answers} == {ALL}
+    trial.record("camera late by 120 ms", answers, trial.mend())
+
+
+def test_camera_duplicated(trial):
+    answers = trial.inject({BAD: lambda tick, message: [(0.0, message), (0.02, message)]})
+    check_never_wrong(trial, answers)
+    stamps = [Time.from_msg(a.header.stamp).nanoseconds for a in answers]
+    assert stamps == sorted(set(stamps))
+    assert trial.world.status[-1].cameras[1].dropped_late > 0
+    trial.record("every image twice", answers, trial.mend())
+
+
+def test_camera_out_of_order(trial):
+    """Two of its images change places."""
+    held = []
+
+    def swap(tick, message):
+        held.append(message)
+        return [(0.0, held.pop()), (0.0, held.pop())] if len(held) == 2 else []
+
+    answers = trial.inject({BAD: swap}, 4.0)
+    check_never_wrong(trial, answers)
+    stamps = [Time.from_msg(a.header.stamp).nanoseconds for a in answers]
+    assert stamps == sorted(set(stamps))
+    trial.record("images out of order", answers, trial.mend())
+
+
+def test_half_rate(trial):
+    answers = trial.inject({BAD: lambda tick, m: [(0.0, m)] if tick % 2 else []}, 4.0)
+    check_never_wrong(trial, answers)
+    assert {a.cameras_used for a in answers} == {WITHOUT_BAD, ALL}
+    trial.record("one camera at half the rate", answers, trial.mend())
+
+
+def test_clock_offset_of_40_ms(trial):
+    answers = trial.inject({BAD: lambda tick, m: [(0.0, shifted(m, 0.04))]}, 4.0)
+    check_never_wrong(trial, answers)
+    assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
+    assert trial.world.status[-1].cameras[1].dropped_out_of_slop > 0
+    trial.record("clock of one camera 40 ms ahead", answers, trial.mend())
+
+
+def test_clock_drift(trial):
+    """One clock gains 10 ms a second."""
+    began_s = time.monotonic()
+    answers = trial.inject(
+        {BAD: lambda tick, m: [(0.0, shifted(m, 0.01 * (time.monotonic() - began_s)))]}, 6.0
+    )
+    check_never_wrong(trial, answers)
+    assert answers[2].cameras_used == ALL
+    assert answers[-1].cameras_used == WITHOUT_BAD
+    trial.record("clock of one camera gains 10 ms a second", answers, trial.mend())
+
+
+@pytest.mark.parametrize("back_s", [5.0])
+def test_all_stamps_jump_back(trial, back_s):
+    """A bag that is played in a loop: for a moment everything is back_s earlier."""
+    faults = {n: lambda tick, m: [(0.0, shifted(m, -back_s))] for n in trial.simulated.rig.cameras}
+    answers = trial.inject(faults)
+    assert len(answers) >= 8
+    assert len(trial.world.said("time was set back")) == 1
+    early = [a for a in answers if a.cameras_used][2:]
+    for answer in early:  # the person walked on: her place is that of the true time
+        answer.header.stamp = shifted(answer, back_s).header.stamp
+    assert trial.worst_m(early) < WRONG_M
+    trial.record("time jumps back 5 s (bag loop)", early, trial.mend())
