@@ -163,10 +163,10 @@ class RigSynchronizer:
         since = timing.last_arrival_ns
         if since is None:
             since = self._first_arrival_ns
-        period = timing.arrival_period_ns or self._shortest_period_ns()
-        if since is None or period is None:
+        if since is None or now_ns - since <= self.deadline_ns:
             return False
-        return now_ns - since > max(STALE_PERIODS * period, self.deadline_ns)
+        period = timing.arrival_period_ns or self._shortest_period_ns()
+        return period is not None and now_ns - since > STALE_PERIODS * period
 
     def offset_ns(self, camera: str) -> float | None:
         """How far the camera's stamps run ahead of the rig's middle clock, judged by arrival.
