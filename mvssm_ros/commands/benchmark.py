@@ -18,6 +18,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
+from mvssm_ros.commands.benchmark_synchronizer import print_synchronizer, time_synchronizer
 from mvssm_ros.errors import UserError
 from mvssm_ros.learning.evaluation import Scene, scenes_of
 from mvssm_ros.learning.synthetic.world import SyntheticWorld, WorldConfig
@@ -46,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         action="store_true",
         help="time the 2D detector too, on the demo's four real views",
+    )
+    parser.add_argument(
+        "--synchronizer", action="store_true", help="time the synchroniser alone, in seconds"
     )
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON")
 
@@ -99,6 +103,21 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < least:
             raise UserError(f"--{name} is {getattr(args, name)}: expected at least {least}")
     torch.set_num_threads(args.threads)
+    report = {
+        "settings": vars(args) | {"run": None},
+        "machine": {"cpu": _cpu_name(), "torch": torch.__version__, "threads": args.threads},
+        "synchronizer": time_synchronizer(),
+    }
+    if not args.synchronizer:
+        report |= _time_sets(args)
+        _print(report)
+    print_synchronizer(report["synchronizer"])
+    if args.json:
+        Path(args.json).write_text(json.dumps(report, indent=2, default=str) + "\n")
+    return 0
+
+
+def _time_sets(args: argparse.Namespace) -> dict:
     predictor = Predictor.from_pretrained(args.weights, device=args.device)
     if predictor.frontend != "keypoints":
         raise UserError(
@@ -109,18 +128,12 @@ def run(args: argparse.Namespace) -> int:
     _time_network(predictor, scenes, watch)
     if args.images:
         _time_detector(watch)
-    report = {
-        "settings": vars(args) | {"run": None},
-        "machine": {"cpu": _cpu_name(), "torch": torch.__version__, "threads": args.threads},
+    return {
         "stages": watch.table(),
         "parameters": sum(p.numel() for p in predictor.network.parameters()),
         "gflop_per_set": _gflop(predictor, scenes[0]),
         "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    _print(report)
-    if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=2, default=str) + "\n")
-    return 0
 
 
 def _scenes(args: argparse.Namespace) -> list[Scene]:

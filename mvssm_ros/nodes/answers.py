@@ -17,7 +17,7 @@ from mvssm_ros.msg import PersonArray, SkeletonInfo
 from mvssm_ros.nodes import qos
 from mvssm_ros.nodes.markers import MarkerWriter
 from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
-from mvssm_ros.rig.synchronizer import ImageSet
+from mvssm_ros.rig.image_set import ImageSet
 from mvssm_ros.tracking.identity import Body, IdentityTracker, TrackedBody
 
 if TYPE_CHECKING:

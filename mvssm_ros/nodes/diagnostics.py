@@ -57,11 +57,12 @@ def rig_status_msg(
 def _camera_status_msg(camera: CameraInput, sync: RigSynchronizer, now_ns: int) -> CameraStatus:
     timing = sync.timing[camera.name]
     late = timing.drops[LATE]
+    drift = sync.drift(camera.name)
     status = CameraStatus(
         name=camera.name,
         state=_state(camera, sync, now_ns),
         rate_hz=1e9 / timing.period_ns if timing.period_ns else 0.0,
-        drift_ppm=math.nan,
+        drift_ppm=math.nan if drift is None else drift * 1e6,
         received=camera.received,
         dropped_late=late,
         dropped_out_of_slop=sum(timing.drops.values()) - late,

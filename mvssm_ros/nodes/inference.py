@@ -14,8 +14,8 @@ from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.rig import plausibility
 from mvssm_ros.rig.frozen import FrozenWatch
+from mvssm_ros.rig.image_set import ImageSet
 from mvssm_ros.rig.rig_file import CameraEntry, Rig
-from mvssm_ros.rig.synchronizer import ImageSet
 
 if TYPE_CHECKING:
     from mvssm_ros.nodes.camera_input import CameraInput

@@ -104,6 +104,12 @@ SPECS = (
     Spec("sync.min_cameras", 2, "Smallest number of cameras in a set.", 2, 64),
     Spec("sync.queue_size", 10, "Images kept per camera while they wait for the others.", 1, 1000),
     Spec(
+        "sync.compensate",
+        False,
+        "Subtract each camera's estimated clock offset and drift from its stamps. For cameras whose"
+        " clocks cannot be synchronised; differences in transport delay count as offsets.",
+    ),
+    Spec(
         "model.weights",
         "",
         "Path of the network's weights (.safetensors). Empty: those that ship for the front-end.",

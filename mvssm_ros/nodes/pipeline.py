@@ -24,12 +24,14 @@ from mvssm_ros.msg import RigStatus
 from mvssm_ros.nodes import qos
 from mvssm_ros.nodes.answers import Answers
 from mvssm_ros.nodes.camera_input import CameraInput
+from mvssm_ros.nodes.deadline import DeadlineTimer
 from mvssm_ros.nodes.diagnostics import PipelineCounts, diagnostic_msg, rig_status_msg
 from mvssm_ros.nodes.inference import Inference
 from mvssm_ros.nodes.problems import Problems
 from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.agreement import AgreementWatch
-from mvssm_ros.rig.synchronizer import ImageSet, RigSynchronizer
+from mvssm_ros.rig.image_set import ImageSet
+from mvssm_ros.rig.synchronizer import RigSynchronizer
 
 _FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is reported
 _GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
@@ -71,15 +73,14 @@ class Pipeline:
             queue_size=values["sync.queue_size"],
             on_set=self._take_set,
             on_reset=self._time_was_set_back,
+            compensate=values["sync.compensate"],
         )
         self._worker: OneSlotWorker[ImageSet] = OneSlotWorker(
             self._solve, self._inference_failed, "inference"
         )
         self._status = self._publisher(RigStatus, "rig_status")
         self._diagnostics = self._publisher(DiagnosticArray, "/diagnostics")
-        self._expiry = node.create_timer(values["sync.deadline"] / 4, self._expire)
-        self._expiry.cancel()  # runs only while something waits
-        self._overdue_ns: int | None = None  # the deadline that had passed at the last look
+        self._deadline = DeadlineTimer(node, self._sync)
         steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when simulated time stands still
         self._report_timer = node.create_timer(1.0, self._report, clock=steady)
         self._services = [
@@ -95,8 +96,8 @@ class Pipeline:
         """Unsubscribe, let the set in work finish, lose everybody, delete the markers."""
         for camera in self._cameras:
             camera.stop()
-        for timer in (self._expiry, self._report_timer):
-            self._node.destroy_timer(timer)
+        self._deadline.close()
+        self._node.destroy_timer(self._report_timer)
         for service in self._services:
             self._node.destroy_service(service)
         self._generation += 1  # nothing is published from here on but what comes next
@@ -111,18 +112,7 @@ class Pipeline:
     def message_arrived(self, camera: str, stamp_ns: int, message: Any) -> None:
         """Take a camera's message; called by the CameraInputs."""
         self._sync.add(camera, stamp_ns, message, self._now_ns())
-        if self._expiry.is_canceled() and self._sync.next_deadline_ns is not None:
-            self._expiry.reset()
-
-    def _expire(self) -> None:
-        """Twice past the deadline, so that messages which wait in the executor come first."""
-        now_ns, deadline_ns = self._now_ns(), self._sync.next_deadline_ns
-        overdue = deadline_ns is not None and now_ns >= deadline_ns
-        if overdue and deadline_ns == self._overdue_ns:
-            self._sync.expire(now_ns)
-        self._overdue_ns = deadline_ns if overdue else None
-        if deadline_ns is None:
-            self._expiry.cancel()
+        self._deadline.wake()
 
     def _take_set(self, image_set: ImageSet) -> None:
         self._worker.offer(image_set)

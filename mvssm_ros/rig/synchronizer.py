@@ -1,8 +1,9 @@
 """Sets of images that belong together, by their stamps, from cameras that may fail.
 
 Images of one moment arrive one by one, late, or not at all. The synchroniser keeps a short sorted
-queue per camera. The oldest image waiting opens a window ``[stamp, stamp + slop]``; every camera
-gives at most its first image in it. The set leaves
+queue per camera. The oldest image waiting opens a window ``[stamp, stamp + slop]``; of every camera
+that has images in it, the one nearest to the slowest camera's makes the set. Where a window that
+opens a little later holds more cameras, it is taken instead. The set leaves
 
 - at once when every camera that is waited for has given its image or sent a later one;
 - at the deadline, counted from the first arrival in the window, with the cameras that are there;
@@ -11,91 +12,50 @@ gives at most its first image in it. The set leaves
 A camera that has been silent for several of its periods is stale: a set that is large enough does
 not wait for it any more, and it takes part again with its next image. If all fall silent together
 (a paused recording), none is stale for that when they go on. Stamps of the sets strictly
-increase. Time is whatever clock the caller passes as ``now_ns`` (the node clock, so simulated time
-works). No ROS in here.
+increase, and an image that comes after its set has left joins no other. Time is whatever clock the
+caller passes as ``now_ns`` (the node clock, so simulated time works). No ROS in here.
 """
 
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from statistics import median, median_low
-from typing import Any
+from typing import Any, NamedTuple
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.rig.camera_clock import RigClocks
+from mvssm_ros.rig.camera_timing import CameraTiming
+from mvssm_ros.rig.image_set import ImageSet
 
 # Reasons for which an image, or a whole set, is dropped.
 LATE = "late"  # image: its set, or a later one, has already left
 OUT_OF_SLOP = "out_of_slop"  # image: too few other cameras have one within the slop
 NO_QUORUM = "no_quorum"  # set: fewer than min_cameras, and no more to come
 QUEUE_FULL = "queue_full"  # image: the oldest of a camera whose queue is full
+FLUSHED = "flushed"  # image: it waited when time was set back, or when all was to be forgotten
+OFFSET_UNKNOWN = "offset_unknown"  # image: compensating, and its camera's first second is not over
 
 STALE_PERIODS = 5  # a camera silent for so many of its periods is no longer waited for
 JUMP_BACK_NS = 500_000_000  # a stamp or a clock going back by more means: time has been set back
-_RATE_WINDOW = 31  # stamps kept per camera to tell its rate
-_OFFSET_SMOOTHING = 0.05  # weight of a new arrival in the running estimate of a camera's offset
 
 
-@dataclass(frozen=True)
-class ImageSet:
-    """What the cameras saw at one moment. Both dictionaries are in the rig's camera order."""
-
-    stamps_ns: dict[str, int]
-    items: dict[str, Any]
-
-    @property
-    def cameras(self) -> list[str]:
-        return list(self.items)
-
-    @property
-    def stamp_ns(self) -> int:
-        """The median stamp; of an even number the lower middle one, so always a real image's."""
-        return median_low(self.stamps_ns.values())
-
-    @property
-    def spread_ns(self) -> int:
-        """Latest minus earliest stamp."""
-        return max(self.stamps_ns.values()) - min(self.stamps_ns.values())
-
-
-@dataclass
-class CameraTiming:
-    """What is known of one camera's stream. Times in ns, on the clocks of the class above."""
-
-    received: int = 0
-    last_stamp_ns: int | None = None
-    last_arrival_ns: int | None = None
-    offset_ns: float | None = None  # smoothed (stamp - arrival)
-    drops: Counter[str] = field(default_factory=Counter)  # images by reason
-    recent_stamps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
-    recent_arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
-
-    @property
-    def period_ns(self) -> float | None:
-        """Mean distance of the recent stamps; None before the second image."""
-        return _mean_step(self.recent_stamps_ns)
-
-    @property
-    def arrival_period_ns(self) -> float | None:
-        """Mean distance of the recent arrivals: another one where a recording is played slowly."""
-        return _mean_step(self.recent_arrivals_ns)
-
-
-@dataclass(order=True)
-class _Waiting:
+class _Waiting(NamedTuple):
     stamp_ns: int
-    arrival_ns: int = field(compare=False)
-    item: Any = field(compare=False)
+    arrival_ns: int
+    item: Any
+
+
+def _stamp(waiting: _Waiting) -> int:
+    return waiting.stamp_ns
 
 
 class RigSynchronizer:
     """Collects images (or anything else stamped) of several cameras into sets.
 
-    Thread-safe: matches under a lock, calls ``on_set`` and ``on_reset`` outside it, on the thread
-    that called `add` or `expire`.
+    Thread-safe: matches under a lock, calls ``on_set`` and ``on_reset`` outside it, one at a time
+    and in order, on a thread that called `add` or `expire`.
 
     Args:
         cameras: names, in the rig's order.
@@ -105,6 +65,8 @@ class RigSynchronizer:
         queue_size: images kept per camera; the oldest goes when a camera exceeds it.
         on_set: called with every `ImageSet`.
         on_reset: called when time was set back and everything waiting was thrown away.
+        compensate: subtract each camera's estimated offset and drift from its stamps. Costs a
+            camera's first second, and takes differences in transport delay for offsets.
 
     Raises:
         UserError: a setting that can never give a set.
@@ -120,6 +82,7 @@ class RigSynchronizer:
         queue_size: int,
         on_set: Callable[[ImageSet], None],
         on_reset: Callable[[], None] = lambda: None,
+        compensate: bool = False,
     ) -> None:
         if len(set(cameras)) != len(cameras):
             raise UserError(f"synchroniser: a camera is named twice in {list(cameras)}")
@@ -138,16 +101,18 @@ class RigSynchronizer:
         self.deadline_ns = deadline_ns
         self.min_cameras = min_cameras
         self.queue_size = queue_size
+        self.compensate = compensate
         self.timing = {name: CameraTiming() for name in cameras}
         self.drops: Counter[str] = Counter()  # by reason: images, and sets for NO_QUORUM
         self._on_set = on_set
         self._on_reset = on_reset
         self._lock = threading.Lock()
+        self._outbox: deque[ImageSet | None] = deque()  # None: a reset
+        self._delivering = False
         self._queues: dict[str, deque[_Waiting]] = {name: deque() for name in cameras}
-        self._last_used_ns: int | None = None  # latest stamp in the latest set
-        self._last_set_now_ns: int | None = None  # when the latest set left
         self._first_arrival_ns: int | None = None
         self._newest_now_ns: int | None = None
+        self._forget()
 
     def add(self, camera: str, stamp_ns: int, item: Any, now_ns: int) -> None:
         """Take one image of one camera; may call ``on_set`` (several times) or ``on_reset``.
@@ -156,28 +121,34 @@ class RigSynchronizer:
         behind this one, when the caller itself was late.
         """
         with self._lock:
-            jumped = self._went_back(camera, stamp_ns, now_ns)
-            if jumped:
-                self._flush()
-            self._note_arrival(camera, stamp_ns, now_ns)
-            self._insert(camera, _Waiting(stamp_ns, now_ns, item))
-            ready = self._collect(now_ns, may_expire=False)
-        self._deliver(jumped, ready)
+            if self._clock_went_back(now_ns):
+                self._reset()
+            self._look_for_jump(camera, stamp_ns, now_ns)
+            self._note(camera, stamp_ns, now_ns)
+            shift_ns = self._clocks.shifts_ns.get(camera) if self.compensate else 0
+            if shift_ns is None:
+                self._drop(camera, OFFSET_UNKNOWN)
+            elif self._insert(camera, _Waiting(stamp_ns - shift_ns, now_ns, item)):
+                self._collect(now_ns, may_expire=False)
+        self._deliver()
 
     def expire(self, now_ns: int) -> None:
         """Give up waiting where the deadline has passed. Call it now and then with the clock."""
         with self._lock:
-            jumped = self._clock_went_back(now_ns)
-            if jumped:
-                self._flush()
+            if self._clock_went_back(now_ns):
+                self._reset()
             self._newest_now_ns = now_ns
-            ready = self._collect(now_ns, may_expire=True)
-        self._deliver(jumped, ready)
+            self._collect(now_ns, may_expire=True)
+        self._deliver()
 
     def flush(self) -> None:
         """Forget everything that waits, and the stamp of the last set."""
         with self._lock:
-            self._flush()
+            self._forget()
+
+    def waiting(self, camera: str) -> int:
+        """How many of its images wait for the others'."""
+        return len(self._queues[camera])
 
     @property
     def next_deadline_ns(self) -> int | None:
@@ -192,130 +163,226 @@ class RigSynchronizer:
         since = timing.last_arrival_ns
         if since is None:
             since = self._first_arrival_ns
-        period = timing.arrival_period_ns or self._shortest_period_ns()
-        if since is None or period is None:
+        if since is None or now_ns - since <= self.deadline_ns:
             return False
-        return now_ns - since > max(STALE_PERIODS * period, self.deadline_ns)
+        period = timing.arrival_period_ns or self._shortest_period_ns()
+        return period is not None and now_ns - since > STALE_PERIODS * period
 
     def offset_ns(self, camera: str) -> float | None:
-        """How far the camera's stamps run ahead of the rig's median, judged by arrival.
+        """How far the camera's stamps run ahead of the rig's middle clock, judged by arrival.
 
         None if unknown. Differences in transport delay look like offsets.
         """
-        known = [t.offset_ns for t in self.timing.values() if t.offset_ns is not None]
-        own = self.timing[camera].offset_ns
-        return None if own is None else own - median(known)
+        with self._lock:
+            return self._clocks.offset_ns(camera)
+
+    def drift(self, camera: str) -> float | None:
+        """How much faster the camera's clock runs than the rig's middle one, s per s.
+
+        None for the first ten seconds.
+        """
+        with self._lock:
+            return self._clocks.drift(camera)
 
     # --- everything below runs under the lock, except _deliver ---
 
-    def _deliver(self, jumped: bool, ready: list[ImageSet]) -> None:
-        if jumped:
-            self._on_reset()
-        for image_set in ready:
-            self._on_set(image_set)
-
-    def _went_back(self, camera: str, stamp_ns: int, now_ns: int) -> bool:
-        newest = self.timing[camera].last_stamp_ns
-        if newest is not None and newest - stamp_ns > JUMP_BACK_NS:
-            return True
-        return self._clock_went_back(now_ns)
+    def _deliver(self) -> None:
+        """Empty the outbox, unless another thread (or a caller up the stack) is at it."""
+        while self._outbox:
+            with self._lock:
+                if self._delivering or not self._outbox:
+                    return
+                self._delivering = True
+                image_set = self._outbox.popleft()
+            try:
+                if image_set is None:
+                    self._on_reset()
+                else:
+                    self._on_set(image_set)
+            finally:
+                self._delivering = False
 
     def _clock_went_back(self, now_ns: int) -> bool:
         return self._newest_now_ns is not None and self._newest_now_ns - now_ns > JUMP_BACK_NS
 
-    def _flush(self) -> None:
-        for queue in self._queues.values():
-            queue.clear()
-        for timing in self.timing.values():
-            timing.recent_stamps_ns.clear()
-            timing.recent_arrivals_ns.clear()
-            timing.last_stamp_ns = timing.last_arrival_ns = timing.offset_ns = None
-        self._last_used_ns = self._last_set_now_ns = None
-        self._first_arrival_ns = self._newest_now_ns = None
+    def _look_for_jump(self, camera: str, stamp_ns: int, now_ns: int) -> None:
+        """Reset where this stamp says that the time of the rig was set back."""
+        newest, used = self.timing[camera].last_stamp_ns, self._last_used_ns
+        back = newest is not None and newest - stamp_ns > JUMP_BACK_NS
+        if self.compensate:
+            stamp_ns -= self._clocks.shifts_ns.get(camera, 0)
+        if back and used is not None and used - stamp_ns <= JUMP_BACK_NS:
+            self._set_back_alone(camera, stamp_ns)
+        elif back or self._left_in_the_past(camera, stamp_ns, now_ns):
+            self._reset()
 
-    def _note_arrival(self, camera: str, stamp_ns: int, now_ns: int) -> None:
-        timing = self.timing[camera]
-        timing.received += 1
-        timing.last_stamp_ns = max(stamp_ns, timing.last_stamp_ns or stamp_ns)
-        timing.last_arrival_ns = now_ns
-        timing.recent_stamps_ns.append(stamp_ns)
-        timing.recent_arrivals_ns.append(now_ns)
-        lead = float(stamp_ns - now_ns)
-        if timing.offset_ns is None:
-            timing.offset_ns = lead
-        else:
-            timing.offset_ns += _OFFSET_SMOOTHING * (lead - timing.offset_ns)
+    def _set_back_alone(self, camera: str, stamp_ns: int) -> None:
+        """The camera's clock was ahead of the rig's, and has been put right: the rig goes on."""
+        queue = self._queues[camera]
+        while queue and queue[-1].stamp_ns - stamp_ns > JUMP_BACK_NS:
+            queue.pop()
+            self._drop(camera, FLUSHED)
+        self.timing[camera].forget()
+
+    def _left_in_the_past(self, camera: str, stamp_ns: int, now_ns: int) -> bool:
+        """Enough cameras for a set are far behind the last one, and those that were in it silent.
+
+        So it is when cameras whose clocks ran ahead have died.
+        """
+        used = self._last_used_ns
+        if used is None or used - stamp_ns <= JUMP_BACK_NS:
+            return False
+        self._in_the_past.add(camera)
+        if len(self._in_the_past) < self.min_cameras:
+            return False
+        return all(self.is_stale(name, now_ns) for name in self._last_members)
+
+    def _reset(self) -> None:
+        """The time of the rig was set back."""
+        self._forget()
+        self._outbox.append(None)
+
+    def _forget(self) -> None:
+        for timing in self.timing.values():
+            timing.forget()
+        self._clocks = RigClocks(self.cameras)
+        self._first_arrival_ns = self._newest_now_ns = None
+        self._forget_sets()
+
+    def _forget_sets(self) -> None:
+        """What waits goes, and the next set may have any stamp."""
+        for name, queue in self._queues.items():
+            for _ in range(len(queue)):
+                self._drop(name, FLUSHED)
+            queue.clear()
+        self._last_start_ns: int | None = None  # earliest stamp in the latest set
+        self._last_used_ns: int | None = None  # latest stamp in it
+        self._last_members: frozenset[str] = frozenset()
+        self._left_behind: set[str] = set()  # stale when the latest set left: it went without them
+        self._in_the_past: set[str] = set()  # cameras far behind the latest set since it left
+
+    def _note(self, camera: str, stamp_ns: int, now_ns: int) -> None:
         self._newest_now_ns = now_ns
         if self._first_arrival_ns is None:
             self._first_arrival_ns = now_ns
+        self.timing[camera].note(stamp_ns, now_ns)
+        self._left_behind.discard(camera)
+        if self._clocks.add(camera, stamp_ns, now_ns) and self.compensate:
+            self._forget_sets()  # another camera's clock is the middle one now: all stamps change
+            self._outbox.append(None)
 
-    def _insert(self, camera: str, waiting: _Waiting) -> None:
-        queue = self._queues[camera]
-        if self._last_used_ns is not None and waiting.stamp_ns <= self._last_used_ns:
+    def _insert(self, camera: str, waiting: _Waiting) -> bool:
+        """Queue it, if it is not too late. Returns whether it was queued."""
+        queue, stamp_ns = self._queues[camera], waiting.stamp_ns
+        if self._is_late(camera, stamp_ns):
             self._drop(camera, LATE)
-            return
-        at = bisect_left(queue, waiting)
-        if at < len(queue) and queue[at].stamp_ns == waiting.stamp_ns:
-            self._drop(camera, LATE)  # the same image twice
-            return
-        queue.insert(at, waiting)
+            return False
+        if not queue or stamp_ns > queue[-1].stamp_ns:
+            queue.append(waiting)
+        else:
+            at = bisect_left(queue, stamp_ns, key=_stamp)
+            if queue[at].stamp_ns == stamp_ns:
+                self._drop(camera, LATE)  # the same image twice
+                return False
+            queue.insert(at, waiting)
         if len(queue) > self.queue_size:
             queue.popleft()
             self._drop(camera, QUEUE_FULL)
+        return True
 
-    def _collect(self, now_ns: int, may_expire: bool) -> list[ImageSet]:
-        """Take every set that is decided or overdue out of the queues, oldest first."""
-        ready: list[ImageSet] = []
-        while window := self._window():
-            undecided = [name for name in self.cameras if not self._queues[name]]
-            if len(window) >= self.min_cameras:
-                undecided = [name for name in undecided if not self._left_behind(name)]
-            overdue = may_expire and now_ns >= self._deadline_of(window)
-            if undecided and not overdue:
-                break
-            if len(window) >= self.min_cameras:
-                ready.append(self._take(window))
-                self._last_set_now_ns = now_ns
-            elif any(queue and name not in window for name, queue in self._queues.items()):
-                # Others have moved on: without its oldest image the window may fit them better.
-                oldest = min(window, key=lambda name: window[name].stamp_ns)
-                self._queues[oldest].popleft()
+    def _is_late(self, camera: str, stamp_ns: int) -> bool:
+        if self._last_used_ns is None or self._last_start_ns is None:
+            return False
+        if stamp_ns <= self._last_used_ns:
+            return True
+        after = stamp_ns - self._last_start_ns
+        if after > self.slop_ns or camera in self._last_members:
+            return False
+        # The last set left without it. With a slop too wide for the rate it may be the next one's.
+        period = self.timing[camera].period_ns
+        return period is None or after < period / 2
+
+    def _collect(self, now_ns: int, may_expire: bool) -> None:
+        """Put every set that is decided or overdue into the outbox, oldest first."""
+        queues = self._queues
+        while True:
+            empty = [name for name, queue in queues.items() if not queue]
+            if len(empty) == len(queues):
+                return
+            waited_for = [name for name in empty if name not in self._left_behind]
+            if waited_for and not may_expire:
+                return
+            window = self._window()
+            enough = len(window) >= self.min_cameras
+            undecided = waited_for if enough else empty
+            if undecided and not (may_expire and now_ns >= self._deadline_of(window)):
+                return
+            others = len(queues) - len(empty) > len(window)
+            if others and (not enough or self._a_later_one_is_larger(len(window))):
+                # Without its oldest image the window may fit the others better.
+                oldest = min(window, key=lambda name: queues[name][0].stamp_ns)
+                queues[oldest].popleft()
                 self._drop(oldest, OUT_OF_SLOP)
+            elif enough:
+                self._outbox.append(self._take(window))
+                self._left_behind = {
+                    name
+                    for name in self.cameras
+                    if name not in self._last_members and self.is_stale(name, now_ns)
+                }
             else:
                 self.drops[NO_QUORUM] += 1
                 for name in window:
-                    self._queues[name].popleft()
+                    queues[name].popleft()
                     self.timing[name].drops[NO_QUORUM] += 1
-        return ready
 
-    def _left_behind(self, name: str) -> bool:
-        """It was stale when the latest set left: the others went on without it."""
-        return self._last_set_now_ns is not None and self.is_stale(name, self._last_set_now_ns)
-
-    def _window(self) -> dict[str, _Waiting]:
-        """The first image of every camera that has one within the slop of the oldest waiting."""
-        heads = {name: queue[0] for name, queue in self._queues.items() if queue}
+    def _window(self) -> list[str]:
+        """The cameras that have an image within the slop of the oldest waiting."""
+        heads = [(name, queue[0].stamp_ns) for name, queue in self._queues.items() if queue]
         if not heads:
-            return {}
-        until = min(head.stamp_ns for head in heads.values()) + self.slop_ns
-        return {name: head for name, head in heads.items() if head.stamp_ns <= until}
+            return []
+        until = min([stamp for _, stamp in heads]) + self.slop_ns
+        return [name for name, stamp in heads if stamp <= until]
 
-    def _deadline_of(self, window: dict[str, _Waiting]) -> int:
-        return min(waiting.arrival_ns for waiting in window.values()) + self.deadline_ns
-
-    def _take(self, window: dict[str, _Waiting]) -> ImageSet:
-        image_set = ImageSet(
-            stamps_ns={name: waiting.stamp_ns for name, waiting in window.items()},
-            items={name: waiting.item for name, waiting in window.items()},
+    def _a_later_one_is_larger(self, count: int) -> bool:
+        """Whether a window that opens with another image of the oldest window has more cameras."""
+        stamps = sorted([queue[0].stamp_ns for queue in self._queues.values() if queue])
+        return any(
+            bisect_right(stamps, stamps[i] + self.slop_ns) - i > count for i in range(1, count)
         )
-        self._last_used_ns = max(image_set.stamps_ns.values())
+
+    def _deadline_of(self, window: list[str]) -> int:
+        return min([self._queues[name][0].arrival_ns for name in window]) + self.deadline_ns
+
+    def _take(self, window: list[str]) -> ImageSet:
+        """The images of a window: of each camera the one nearest to the slowest camera's first."""
+        heads_ns = [self._queues[name][0].stamp_ns for name in window]
+        slowest_ns, until_ns = max(heads_ns), min(heads_ns) + self.slop_ns
+        chosen = {name: self._nearest(name, slowest_ns, until_ns) for name in window}
+        stamps_ns = {name: waiting.stamp_ns for name, waiting in chosen.items()}
+        self._last_start_ns = min(stamps_ns.values())
+        self._last_used_ns = used = max(stamps_ns.values())
+        self._last_members = frozenset(window)
+        self._in_the_past.clear()
         for name, queue in self._queues.items():
-            if name in window:
-                queue.popleft()
-            while queue and queue[0].stamp_ns <= self._last_used_ns:
-                queue.popleft()
-                self._drop(name, OUT_OF_SLOP)
-        return image_set
+            while queue and queue[0].stamp_ns <= used:
+                if queue.popleft() is chosen.get(name):
+                    self.timing[name].used += 1
+                else:
+                    self._drop(name, OUT_OF_SLOP)
+        return ImageSet(stamps_ns, {name: waiting.item for name, waiting in chosen.items()})
+
+    def _nearest(self, camera: str, stamp_ns: int, until_ns: int) -> _Waiting:
+        """Of the camera's images up to ``until_ns`` the one nearest to ``stamp_ns``."""
+        queue = self._queues[camera]
+        if len(queue) == 1 or queue[0].stamp_ns == stamp_ns or queue[1].stamp_ns > until_ns:
+            return queue[0]
+        at = bisect_left(queue, stamp_ns, key=_stamp)
+        near = [queue[i] for i in (at - 1, at) if 0 <= i < len(queue)]
+        return min(
+            [w for w in near if w.stamp_ns <= until_ns],
+            key=lambda waiting: abs(waiting.stamp_ns - stamp_ns),
+        )
 
     def _drop(self, camera: str, reason: str) -> None:
         self.drops[reason] += 1
@@ -324,9 +391,3 @@ class RigSynchronizer:
     def _shortest_period_ns(self) -> float | None:
         periods = [t.arrival_period_ns for t in self.timing.values()]
         return min((p for p in periods if p is not None), default=None)
-
-
-def _mean_step(times_ns: deque[int]) -> float | None:
-    if len(times_ns) < 2 or times_ns[-1] <= times_ns[0]:
-        return None
-    return (times_ns[-1] - times_ns[0]) / (len(times_ns) - 1)

@@ -7,8 +7,10 @@ import pytest
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig.synchronizer import (
+    FLUSHED,
     LATE,
     NO_QUORUM,
+    OFFSET_UNKNOWN,
     OUT_OF_SLOP,
     QUEUE_FULL,
     STALE_PERIODS,
@@ -294,3 +296,155 @@ def test_settings_that_can_never_work_are_refused(settings, names):
 def test_a_camera_named_twice_is_refused():
     with pytest.raises(UserError, match="named twice"):
         make("aab")
+
+
+def test_a_tick_comes_out_once_though_some_of_its_images_are_late():
+    sync, sets, _ = make("abcd")
+    sync.add("a", 0, "a0", 0)
+    sync.add("b", 0, "b0", 0)
+    sync.expire(60 * MS)
+    for camera in "cd":  # late, and stamped after what was used
+        sync.add(camera, 2 * MS, f"{camera}0", 61 * MS)
+    sync.expire(200 * MS)
+    assert [s.cameras for s in sets] == [["a", "b"]]
+    assert sync.drops == {LATE: 2}
+
+
+def test_the_window_with_the_most_cameras_is_taken():
+    sync, sets, _ = make("abcd")
+    for camera, stamp in {"a": 0, "b": 8, "c": 14, "d": 15}.items():
+        sync.add(camera, stamp * MS, camera, 20 * MS)
+    sync.add("a", PERIOD, "a1", 35 * MS)
+    assert [s.cameras for s in sets] == [["b", "c", "d"]]
+    assert sync.timing["a"].drops == {OUT_OF_SLOP: 1}
+
+
+def test_of_several_images_within_the_slop_the_nearest_is_taken():
+    sync, sets, _ = make("ab")
+    for stamp in (0, 4, 8):
+        sync.add("a", stamp * MS, f"a{stamp}", 20 * MS)
+    sync.add("b", 5 * MS, "b5", 20 * MS)
+    assert [s.items for s in sets] == [{"a": "a4", "b": "b5"}]
+    assert sync.timing["a"].drops == {OUT_OF_SLOP: 1}
+    assert (sync.timing["a"].used, sync.waiting("a")) == (1, 1)
+
+
+def test_what_waited_when_time_was_set_back_is_counted():
+    sync, _, resets = make()
+    sync.add("a", 5_000 * MS, "a", 5_000 * MS)
+    sync.add("a", 0, "a again", 5_001 * MS)
+    assert resets == [1]
+    assert sync.timing["a"].drops == {FLUSHED: 1}
+    sync.flush()
+    assert sync.timing["a"].drops == {FLUSHED: 2}
+
+
+def test_a_camera_whose_clock_was_ahead_and_is_put_right_rejoins_without_a_reset():
+    sync, sets, resets = make()
+    feed_ticks(sync, "abc", 0, 10, offsets={"c": 3_600_000 * MS})
+    feed_ticks(sync, "abc", 10, 20)
+    assert resets == []
+    assert [len(s.items) for s in sets[-9:]] == [3] * 9
+
+
+def test_when_cameras_whose_clocks_ran_ahead_die_the_others_go_on():
+    sync, sets, resets = make("abcd")
+    ahead = 3_600_000 * MS
+    feed_ticks(sync, "ab", 0, 3, offsets={"a": ahead, "b": ahead})
+    assert sets[-1].stamp_ns >= ahead
+    feed_ticks(sync, "cd", 3, 40)
+    assert resets == [1]
+    assert sets[-1].items == {"c": "c39", "d": "d39"}
+
+
+@pytest.mark.parametrize("threads", [4])
+def test_sets_are_delivered_in_order_whichever_thread_completes_them(threads):
+    stamps, many = [], 200
+    sync = RigSynchronizer(
+        ["a"],
+        slop_ns=0,
+        deadline_ns=1,
+        min_cameras=1,
+        queue_size=1,
+        on_set=lambda image_set: stamps.append(image_set.stamp_ns),
+    )
+    numbers = iter(range(threads * many))
+    guard = threading.Lock()
+
+    def feed():
+        for _ in range(many):
+            with guard:
+                number = next(numbers)
+            sync.add("a", number, None, 0)
+
+    workers = [threading.Thread(target=feed) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert stamps == sorted(set(stamps))
+    assert len(stamps) + sync.drops[LATE] == threads * many
+
+
+def clocks_apart(sync, seconds, offset_ns, drift, delay_ms=20):
+    """20 Hz of a, b and c; c's clock is off and drifts, every image is up to 5 ms later than that."""
+    for tick in range(20 * seconds):
+        true = 50 * MS * tick
+        for number, camera in enumerate("abc"):
+            own = true + (offset_ns + round(drift * true) if camera == "c" else 0)
+            late = delay_ms * MS + (tick * 7 + number * 3) % 6 * MS
+            sync.add(camera, own, (camera, tick), true + late)
+            sync.expire(true + late)
+
+
+def test_offset_and_drift_of_a_clock_are_estimated_and_reported():
+    sync, sets, _ = make(deadline_ns=40 * MS)
+    clocks_apart(sync, 9, 2_000 * MS, 100e-6)
+    assert sync.drift("c") is None
+    clocks_apart(sync, 30, 2_000 * MS, 100e-6)  # time set back: all begins anew
+    assert sync.drift("c") == pytest.approx(100e-6, abs=20e-6)
+    assert sync.drift("a") == pytest.approx(0, abs=20e-6)
+    assert sync.offset_ns("c") == pytest.approx(2_003 * MS, abs=1 * MS)
+    assert sync.offset_ns("b") == pytest.approx(0, abs=1 * MS)
+    assert all(s.cameras == ["a", "b"] for s in sets)  # reported, not compensated
+
+
+def test_offset_and_drift_are_compensated_where_that_is_asked_for():
+    sync, sets, resets = make(compensate=True, slop_ns=5 * MS)
+    clocks_apart(sync, 60, -7_000 * MS, -200e-6)
+    assert sync.drops[OFFSET_UNKNOWN] == 3 * 20  # a camera's first second
+    later = [s for s in sets if s.items["a"][1] >= 60]
+    assert len(later) == 20 * 60 - 60
+    for image_set in later:
+        assert image_set.cameras == ["a", "b", "c"]
+        assert len({tick for _, tick in image_set.items.values()}) == 1
+        assert image_set.spread_ns < 2 * MS
+        assert abs(image_set.stamp_ns - 50 * MS * image_set.items["a"][1]) < 2 * MS
+    assert not resets
+
+
+def test_a_clock_that_is_stepped_is_followed():
+    sync, sets, resets = make(compensate=True)
+    clocks_apart(sync, 5, 0, 0)
+    for tick in range(100, 300):
+        for camera in "abc":
+            own = 50 * MS * tick + (3_000 * MS if camera == "c" else 0)
+            sync.add(camera, own, (camera, tick), 50 * MS * tick + 20 * MS)
+            sync.expire(50 * MS * tick + 20 * MS)
+    assert not resets
+    assert sync.offset_ns("c") == pytest.approx(3_000 * MS, abs=1 * MS)
+    assert sets[-1].cameras == ["a", "b", "c"]
+
+
+def test_a_new_middle_clock_is_a_new_time():
+    """Of two clocks an hour apart the lower is the rig's; the third camera shows it to be wrong."""
+    sync, sets, resets = make(compensate=True)
+    hour = 3_600_000 * MS
+    for tick in range(200):
+        for camera in "abc" if tick >= 60 else "ab":
+            own = 50 * MS * tick + (0 if camera == "a" else hour)
+            sync.add(camera, own, camera, 50 * MS * tick)
+            sync.expire(50 * MS * tick)
+    assert resets == [1]
+    assert sets[0].stamp_ns < hour <= sets[-1].stamp_ns
+    assert sets[-1].cameras == ["a", "b", "c"]
