@@ -30,6 +30,7 @@ QOS = "qos"
 REPROJECTION = "reprojection"
 LEFT_OUT = "disagreement"
 FROZEN = "frozen"
+CLOCK = "clock"
 
 _GRACE_S = 2.0  # camera_info and TF may come this much later than the first image
 
@@ -77,6 +78,7 @@ class CameraInput:
         self._started_s = 0.0
         self._first_message_s: float | None = None
         self._monitor: ReprojectionMonitor | None = None
+        self._watched = (0, 0)  # received and unmatched images at the last look at the clock
         self._monitored: tuple[Any, float] | None = None  # size and limit that it is for
         topic = keypoints_topic if mode == "keypoints" else entry.image_topic
         self.topic = node.resolve_topic_name(topic)
@@ -84,6 +86,7 @@ class CameraInput:
 
     def reset_counters(self) -> None:
         self.received = self.bad = 0
+        self._watched = (0, 0)
         self._monitor = None
 
     def start(self) -> None:
@@ -243,6 +246,26 @@ class CameraInput:
             )
         elif self.received:
             self.problems.over(SILENT)
+
+    def watch_clock(self, unmatched: int, offset_ns: float | None, slop_ns: int) -> None:
+        """Report stamps that do not fit the other cameras'; call it now and then.
+
+        Args:
+            unmatched: images that found no set within the slop, since the node was activated.
+            offset_ns: estimated offset of its stamps; None if unknown.
+        """
+        received, lost = self.received - self._watched[0], unmatched - self._watched[1]
+        self._watched = (self.received, unmatched)
+        if received and 2 * lost > received:
+            offset = "" if offset_ns is None else f" (about {offset_ns / 1e6:+.0f} ms)"
+            self.problems.report(
+                CLOCK,
+                f"camera '{self.name}': its stamps do not fit the other cameras'{offset}, so its"
+                f" images find no set within sync.slop, {slop_ns / 1e6:.0f} ms; synchronise its"
+                " clock (PTP, chrony), or try sync.compensate",
+            )
+        elif received:
+            self.problems.over(CLOCK)
 
     def _take_message(self, message: Any) -> None:
         self.received += 1

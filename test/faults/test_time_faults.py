@@ -88,6 +88,8 @@ def test_clock_offset_of_40_ms(trial):
     check_never_wrong(trial, answers)
     assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
     assert trial.world.status[-1].cameras[1].dropped_out_of_slop > 0
+    (line,) = trial.world.said(f"camera '{BAD}'", "its stamps do not fit")
+    assert "sync.slop" in line
     trial.record("clock of one camera 40 ms ahead", answers, trial.mend())
 
 
