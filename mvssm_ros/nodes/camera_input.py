@@ -256,13 +256,13 @@ class CameraInput:
         """
         received, lost = self.received - self._watched[0], unmatched - self._watched[1]
         self._watched = (self.received, unmatched)
-        if received and 2 * lost > received:
-            offset = "" if offset_ns is None else f" (about {offset_ns / 1e6:+.0f} ms)"
+        if offset_ns is not None and 2 * lost > received > 0 and abs(offset_ns) > 0.5 * slop_ns:
             self.problems.report(
                 CLOCK,
-                f"camera '{self.name}': its stamps do not fit the other cameras'{offset}, so its"
-                f" images find no set within sync.slop, {slop_ns / 1e6:.0f} ms; synchronise its"
-                " clock (PTP, chrony), or try sync.compensate",
+                f"camera '{self.name}': its stamps do not fit the other cameras' (about"
+                f" {offset_ns / 1e6:+.0f} ms), so its images find no set within sync.slop,"
+                f" {slop_ns / 1e6:.0f} ms; synchronise its clock (PTP, chrony), or try"
+                " sync.compensate",
             )
         elif received:
             self.problems.over(CLOCK)

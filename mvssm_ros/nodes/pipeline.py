@@ -31,7 +31,7 @@ from mvssm_ros.nodes.problems import Problems
 from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.agreement import AgreementWatch
 from mvssm_ros.rig.image_set import ImageSet
-from mvssm_ros.rig.synchronizer import OUT_OF_SLOP, RigSynchronizer
+from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP, RigSynchronizer
 
 _FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is reported
 _GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
@@ -231,7 +231,8 @@ class Pipeline:
         else:
             self._problems.over("input")
         for camera in self._cameras:
-            unmatched = self._sync.timing[camera.name].drops[OUT_OF_SLOP]
+            drops = self._sync.timing[camera.name].drops
+            unmatched = drops[OUT_OF_SLOP] + drops[NO_QUORUM]
             camera.watch_clock(unmatched, self._sync.offset_ns(camera.name), self._sync.slop_ns)
         for camera, is_stale in zip(self._cameras, stale):
             if not (over and camera.received):

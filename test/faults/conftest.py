@@ -27,6 +27,7 @@ from mvssm_ros.rig.rig_file import Rig
 
 from ..nodes.conftest import (  # noqa: F401
     SIZE_PX,
+    WARN,
     World,
     rig_and_file,
     standing_person,
@@ -142,6 +143,7 @@ class Trial:
     def __init__(self, simulated: SimulatedRig, node: Any) -> None:
         self.simulated, self.world, self.node = simulated, simulated.world, node
         self._from = 0  # answers before the fault
+        self._began_ns = 0
         self._status_before: Any = None  # rig_status when the fault began
         self._status_after: Any = None  # and when it ended
 
@@ -168,6 +170,7 @@ class Trial:
         """Let the faults act; returns the answers meanwhile, and checks that none is wrong."""
         self.world.logs.clear()
         self._status_before = self.world.status[-1]
+        self._began_ns = time.time_ns() - 2_000_000_000  # a fault may begin a little before
         self._from = len(self.world.answers)
         self.simulated.faults = faults
         self.world.spin_for(for_s)
@@ -201,7 +204,9 @@ class Trial:
 
     def record(self, fault: str, answers: list[Any], recovered_s: float | None) -> None:
         """A row of the table; what was reported is what the node logged as warnings."""
-        said = self.world.said()
+        logs = [log for log in self.world.logs if log.level >= WARN]
+        since_ns = self._began_ns  # not what an earlier node of this name may have left behind
+        said = [log.msg for log in logs if Time.from_msg(log.stamp).nanoseconds >= since_ns]
         used = sorted({bin(a.cameras_used).count("1") for a in answers})
         worst = self.worst_m(answers)
         published = (
