@@ -16,6 +16,7 @@ COMMANDS = {
     "train": "train the keypoints network on the synthetic world",
     "evaluate": "measure the network, the classical chain and the oracle on held-out scenes",
     "benchmark": "time every stage of one set",
+    "fuzz": "feed damaged messages and files to the readers",
     "weights": "show weights, or import public checkpoints",
     "rig": "make a rig file from a foreign calibration, or check one",
 }

@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
         if getattr(args, name) < least:
             raise UserError(f"--{name} is {getattr(args, name)}: expected at least {least}")
     torch.set_num_threads(args.threads)
-    report = {
+    report: dict = {
         "settings": vars(args) | {"run": None},
         "machine": {"cpu": _cpu_name(), "torch": torch.__version__, "threads": args.threads},
         "synchronizer": time_synchronizer(),

@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import Any
 
+# Inclusive: wider than any sensible network, narrow enough that a damaged file allocates nothing
+# absurd. The skeleton's joints, and those of the kinematic tree, are fixed.
+LIMITS: dict[str, tuple[float, float]] = {
+    "d_model": (1, 4096),
+    "n_joints": (15, 15),
+    "n_layers": (1, 64),
+    "n_heads": (1, 64),
+    "n_points": (1, 256),
+    "feature_channels": (1, 8192),
+    "strides": (1, 256),
+    "n_candidates": (0, 65536),
+    "n_proposals": (0, 4096),
+    "d_state": (1, 256),
+    "feature_expansion": (0.01, 16),
+    "keypoint_expansion": (0.01, 16),
+    "grid_from_layer": (0, 64),
+    "view_margin_px": (0, 10_000),
+    "ffn_ratio": (1, 64),
+    "survivors": (0, 65536),
+    "score_epsilon": (0, 100),
+    "neighbourhood_m": (0, 100),
+}
+_MOST_LEVELS = 8
 ABLATIONS = ("full", "no_mamba", "no_gtbs_mamba", "cross_attention", "mean")
 
 
@@ -72,6 +96,13 @@ class MVSSMConfig:
     ablation: str = "full"
 
     def __post_init__(self) -> None:
+        """Raises ValueError that names the setting, what it may be, and what it is."""
+        for field in fields(self):
+            _check(field.name, getattr(self, field.name), field.default)
+        if not 1 <= len(self.strides) <= _MOST_LEVELS:
+            raise ValueError(f"strides needs 1 to {_MOST_LEVELS} numbers, got {len(self.strides)}")
+        if self.scan_directions not in (2, 4):
+            raise ValueError(f"scan_directions must be 2 or 4, got {self.scan_directions}")
         if self.ablation not in ABLATIONS:
             raise ValueError(f"ablation must be one of {ABLATIONS}, got {self.ablation!r}")
         if self.view_scan not in ("per_view", "serial"):
@@ -89,6 +120,22 @@ class MVSSMConfig:
     @property
     def n_levels(self) -> int:
         return len(self.strides)
+
+
+def _check(name: str, value: Any, default: Any) -> None:
+    """That a setting has the type of its default, and is within its limits."""
+    if isinstance(default, tuple):
+        if not isinstance(value, tuple):
+            raise ValueError(f"{name} must be a list of whole numbers, got {value!r:.40}")
+        for item in value:
+            _check(name, item, 1)
+        return
+    wanted = (int, float) if isinstance(default, float) else type(default)
+    if not isinstance(value, wanted) or isinstance(value, bool) != isinstance(default, bool):
+        raise ValueError(f"{name} must be like {default!r}, got {value!r:.40}")
+    low, high = LIMITS.get(name, (-math.inf, math.inf))
+    if isinstance(value, int | float) and not low <= value <= high:  # also when it is NaN
+        raise ValueError(f"{name} must be in {low:g}..{high:g}, got {value!r:.40}")
 
 
 def paper_rgb(frontend: str = "resnet50", **changes: Any) -> MVSSMConfig:

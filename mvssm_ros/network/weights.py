@@ -52,17 +52,22 @@ def save_weights(
     tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in network.items()}
     for name, tensor in (backbone or {}).items():
         tensors[f"backbone.{name}"] = tensor.detach().cpu().contiguous()
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(asdict(config), sort_keys=True),
-        "provenance": json.dumps(dict(provenance), sort_keys=True),
-    }
+    metadata = metadata_of(config, provenance)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
     save_file(tensors, temporary, metadata=metadata)
     temporary.chmod(0o644)  # safetensors writes files that only their owner can read
     temporary.replace(path)
+
+
+def metadata_of(config: MVSSMConfig, provenance: Mapping) -> dict[str, str]:
+    """What the file says of itself."""
+    return {
+        "format": FORMAT,
+        "config": json.dumps(asdict(config), sort_keys=True),
+        "provenance": json.dumps(dict(provenance), sort_keys=True),
+    }
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -84,7 +89,7 @@ def read_weights(path: str | Path) -> Weights:
             if metadata.get("format") != FORMAT:
                 raise UserError(
                     f"weights file {path} is not one of ours: expected format '{FORMAT}' in its "
-                    f"metadata, got '{metadata.get('format')}'; convert checkpoints with "
+                    f"metadata, got {metadata.get('format')!r:.60}; convert checkpoints with "
                     "'mvssm weights import'"
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -93,14 +98,29 @@ def read_weights(path: str | Path) -> Weights:
             f"weights file {path} cannot be read as safetensors ({error}): "
             "it is cut short or damaged, fetch or make it again"
         ) from None
-    return Weights(
-        path, _config(path, metadata), json.loads(metadata.get("provenance") or "{}"), tensors
-    )
+    config = _config(path, metadata)
+    return Weights(path, config, _json(path, metadata, "provenance"), tensors)
+
+
+def _json(path: Path, metadata: Mapping[str, str], key: str) -> dict:
+    try:
+        values = json.loads(metadata.get(key) or "{}")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"weights file {path} has a damaged {key}: {_one_line(error)}") from None
+    if not isinstance(values, dict):
+        raise UserError(f"weights file {path} has a damaged {key}: expected a mapping")
+    return values
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _config(path: Path, metadata: Mapping[str, str]) -> MVSSMConfig:
+    if not metadata.get("config"):
+        raise UserError(f"weights file {path} has a damaged config: it is missing")
+    values = _json(path, metadata, "config")
     try:
-        values = json.loads(metadata["config"])
         known = {f.name for f in fields(MVSSMConfig)}
         unknown = sorted(set(values) - known)
         if unknown:
@@ -112,13 +132,19 @@ def _config(path: Path, metadata: Mapping[str, str]) -> MVSSMConfig:
         return MVSSMConfig(**values)
     except UserError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"weights file {path} has a damaged configuration: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"weights file {path} has a damaged configuration: {_one_line(error)}"
+        ) from None
 
 
 def load_state(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> None:
     """Load every tensor into `module`; UserError names what is missing, unknown or of another shape."""
-    own = module.state_dict()
+    _check_state(module.state_dict(), state, path)
+    module.load_state_dict(dict(state))
+
+
+def _check_state(own: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
     problems = [f"missing {k}" for k in own if k not in state]
     problems += [f"unknown {k}" for k in state if k not in own]
     problems += [
@@ -127,25 +153,46 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], path: Path) -> No
         if k in state and own[k].shape != state[k].shape
     ]
     problems += [
+        f"{k}: expected {own[k].dtype}, got {state[k].dtype}"
+        for k in own
+        if k in state and own[k].is_floating_point() != state[k].is_floating_point()
+    ]
+    problems += [
         f"{k} holds values that are not finite"
         for k in state
-        if state[k].is_floating_point() and not torch.isfinite(state[k]).all()
+        if k in own and own[k].is_floating_point() and not _finite(state[k], own[k].dtype)
     ]
     if problems:
         shown = "; ".join(problems[:3]) + (
             f" and {len(problems) - 3} more" if len(problems) > 3 else ""
         )
         raise UserError(f"weights file {path} does not fit this network ({shown})")
-    module.load_state_dict(dict(state))
+
+
+def _finite(values: Tensor, dtype: torch.dtype) -> bool:
+    """Whether they are, as the type that they will have."""
+    return bool(torch.isfinite(values.to(dtype)).all())
 
 
 def load_network(weights: Weights) -> MVSSM:
-    """The network of a weights file, ready for inference."""
+    """The network of a weights file, ready for inference.
+
+    Raises UserError where configuration and tensors do not fit. They are compared before anything
+    is allocated.
+    """
     if not weights.part("network"):
         raise UserError(
             f"weights file {weights.path} holds a backbone alone and cannot answer: import a "
             "decoder as well ('mvssm weights import … --decoder …'), or train one"
         )
+    try:
+        with torch.device("meta"):  # shapes alone
+            shapes = MVSSM(weights.config).state_dict()
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise UserError(
+            f"weights file {weights.path} has a damaged configuration: {_one_line(error)}"
+        ) from None
+    _check_state(shapes, weights.part("network"), weights.path)
     model = MVSSM(weights.config)
-    load_state(model, weights.part("network"), weights.path)
+    model.load_state_dict(weights.part("network"))
     return model.eval()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mvssm_ros.errors import UserError
@@ -271,12 +270,14 @@ class CameraInput:
         self.received += 1
         if self._first_message_s is None:
             self._first_message_s = time.monotonic()
-        stamp_ns = Time.from_msg(message.header.stamp).nanoseconds
+        stamp = message.header.stamp
+        stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec  # rclpy's Time raises below 0
         if stamp_ns <= 0:
             self.bad += 1
             self.problems.report(
                 STAMP,
-                f"camera '{self.name}', topic '{self.topic}': header.stamp is 0; images of several"
+                f"camera '{self.name}', topic '{self.topic}': header.stamp is {stamp_ns / 1e9:g};"
+                " it must be a time after 1970. Images of several"
                 " cameras can only be put together by their stamps: let the driver fill it in",
             )
             return

@@ -17,7 +17,7 @@ from mvssm_ros.frontends.detector import check_keypoints
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
 from mvssm_ros.msg import Keypoints2DArray
 from mvssm_ros.nodes import optional
-from mvssm_ros.rig.validation import check_camera_matrix, check_distortion
+from mvssm_ros.rig.validation import MAX_SIDE_PX, check_camera_matrix, check_distortion
 
 # Encodings read straight from the buffer: bytes a pixel, and OpenCV's conversion to RGB.
 _PACKED: dict[str, tuple[int, int | None]] = {
@@ -38,6 +38,7 @@ _PACKED: dict[str, tuple[int, int | None]] = {
     "yuv422_yuy2": (2, cv2.COLOR_YUV2RGB_YUY2),
     "yuyv": (2, cv2.COLOR_YUV2RGB_YUY2),
 }
+_MAX_PIXELS = 100_000_000  # of a compressed image; 300 MB decoded
 _WIDE = ("16", "32", "64")  # bits of the encodings that hold no 8-bit picture
 
 RgbImage = npt.NDArray[np.uint8]
@@ -53,18 +54,24 @@ class Intrinsics:
     size_px: tuple[int, int]
 
 
+def image_encodings() -> dict[str, int]:
+    """The encodings that are read without cv_bridge, and their bytes a pixel."""
+    return {name: channels for name, (channels, _) in _PACKED.items()}
+
+
 def image_to_rgb(msg: Image, camera: str, topic: str) -> RgbImage:
     """An Image message as [H, W, 3] uint8 RGB; a view of the message where no conversion is needed.
 
     Raises:
-        UserError: empty, 16-bit or unknown encoding, or less data than step * height.
+        UserError: empty, 16-bit or unknown encoding, less data than step * height, or a size that
+            the encoding cannot have.
     """
     where = f"camera '{camera}', topic '{topic}'"
     if msg.width == 0 or msg.height == 0:
         raise UserError(f"{where}: empty image ({msg.width} x {msg.height}); check the driver")
     if any(bits in msg.encoding for bits in _WIDE):
         raise UserError(
-            f"{where}: encoding '{msg.encoding}' is not an 8-bit picture; expected one of"
+            f"{where}: encoding {msg.encoding!r:.60} is not an 8-bit picture; expected one of"
             f" {sorted(_PACKED)}; let the driver publish bgr8, or convert before"
         )
     if msg.encoding not in _PACKED:
@@ -74,7 +81,7 @@ def image_to_rgb(msg: Image, camera: str, topic: str) -> RgbImage:
     if msg.step < row_bytes:
         raise UserError(
             f"{where}: step is {msg.step} bytes, expected at least {row_bytes} for {msg.width}"
-            f" pixels of '{msg.encoding}'; fix the publisher"
+            f" pixels of {msg.encoding!r:.60}; fix the publisher"
         )
     if len(msg.data) < msg.step * msg.height:
         raise UserError(
@@ -85,7 +92,13 @@ def image_to_rgb(msg: Image, camera: str, topic: str) -> RgbImage:
     pixels = rows[:, :row_bytes].reshape(msg.height, msg.width, channels)
     if conversion is None:
         return np.ascontiguousarray(pixels)
-    return cv2.cvtColor(pixels, conversion)
+    try:
+        return cv2.cvtColor(pixels, conversion)
+    except cv2.error as error:
+        raise UserError(
+            f"{where}: an image of {msg.width} x {msg.height} cannot be {msg.encoding!r:.60}"
+            " (yuv needs an even width); fix the publisher"
+        ) from error
 
 
 def compressed_to_rgb(msg: CompressedImage, camera: str, topic: str) -> RgbImage:
@@ -94,32 +107,38 @@ def compressed_to_rgb(msg: CompressedImage, camera: str, topic: str) -> RgbImage
     An EXIF orientation is ignored, because the calibration belongs to the image as it was taken.
 
     Raises:
-        UserError: another format, data cut short, or data that cannot be decoded.
+        UserError: another format, data cut short, data that cannot be decoded, or a size that
+            nobody would decode.
     """
     where = f"camera '{camera}', topic '{topic}'"
     if any(bits in msg.format.split(";")[0] for bits in _WIDE):
-        raise UserError(f"{where}: format '{msg.format}' is not an 8-bit picture; use bgr8")
+        raise UserError(f"{where}: format {msg.format!r:.60} is not an 8-bit picture; use bgr8")
     raw = bytes(msg.data)
     if raw.startswith(b"\xff\xd8"):
-        whole = _jpeg_is_whole(raw)
+        whole, size_px = _jpeg_end_and_size(raw)
     elif raw.startswith(b"\x89PNG\r\n\x1a\n"):
         whole = b"IEND" in raw[-16:]
+        size_px = (int.from_bytes(raw[16:20], "big"), int.from_bytes(raw[20:24], "big"))
     else:
         raise UserError(
-            f"{where}: format '{msg.format}' with {len(raw)} bytes is neither JPEG nor PNG;"
+            f"{where}: format {msg.format!r:.60} with {len(raw)} bytes is neither JPEG nor PNG;"
             " publish one of these (image_transport 'compressed')"
         )
     if not whole:
         raise UserError(
-            f"{where}: the '{msg.format}' image is cut short at {len(raw)} bytes (no end marker);"
+            f"{where}: the {msg.format!r:.60} image is cut short at {len(raw)} bytes (no end marker);"
             " check the network and the driver"
         )
-    decoded = cv2.imdecode(
-        np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    )
+    _check_decoded_size(size_px, where)
+    try:
+        decoded = cv2.imdecode(
+            np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        )
+    except cv2.error:
+        decoded = None
     if decoded is None:
         raise UserError(
-            f"{where}: the '{msg.format}' image of {len(raw)} bytes cannot be decoded;"
+            f"{where}: the {msg.format!r:.60} image of {len(raw)} bytes cannot be decoded;"
             " check the network and the driver"
         )
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
@@ -129,7 +148,8 @@ def info_to_intrinsics(msg: CameraInfo, camera: str, topic: str) -> Intrinsics:
     """A CameraInfo as the intrinsics of the image as published (region of interest and binning in).
 
     Raises:
-        UserError: K is all zero or no camera matrix, no size, or a wrong distortion model.
+        UserError: K is all zero or no camera matrix, no size or an absurd one, a wrong distortion
+            model, or a region of interest or binning that leaves no image.
     """
     where = f"camera '{camera}', topic '{topic}'"
     K = check_camera_matrix(msg.k, None, where).copy()
@@ -138,13 +158,29 @@ def info_to_intrinsics(msg: CameraInfo, camera: str, topic: str) -> Intrinsics:
             f"{where}: image size {msg.width} x {msg.height}; fill in width and height, they say"
             " for which images K holds"
         )
+    if max(msg.width, msg.height) > MAX_SIDE_PX:
+        raise UserError(
+            f"{where}: image size {msg.width} x {msg.height}, expected sides up to {MAX_SIDE_PX} px;"
+            " fill in width and height of the full resolution"
+        )
     model, coefficients = _distortion(msg, where)
     size_px = (msg.width, msg.height)
     if msg.roi.width and msg.roi.height:
+        right, bottom = msg.roi.x_offset + msg.roi.width, msg.roi.y_offset + msg.roi.height
+        if right > msg.width or bottom > msg.height:
+            raise UserError(
+                f"{where}: the region of interest ends at {right}, {bottom}, outside the image of"
+                f" {msg.width} x {msg.height}; width and height are those of the full resolution"
+            )
         K[:2, 2] -= msg.roi.x_offset, msg.roi.y_offset
         size_px = (msg.roi.width, msg.roi.height)
     binning = (max(msg.binning_x, 1), max(msg.binning_y, 1))
     if binning != (1, 1):
+        if binning[0] > size_px[0] or binning[1] > size_px[1]:
+            raise UserError(
+                f"{where}: binning {binning[0]} x {binning[1]} leaves nothing of {size_px[0]} x"
+                f" {size_px[1]} pixels; set binning_x and binning_y to the camera's"
+            )
         for axis, factor in enumerate(binning):
             K[axis, 2] = (K[axis, 2] + 0.5) / factor - 0.5  # pixel centres are whole numbers
             K[axis, :2] /= factor
@@ -164,7 +200,7 @@ def keypoints_to_panoptic15(
     where = f"camera '{camera}', topic '{topic}'"
     if msg.skeleton not in SKELETONS:
         raise UserError(
-            f"{where}: unknown skeleton '{msg.skeleton}'; expected one of {sorted(SKELETONS)}"
+            f"{where}: unknown skeleton {msg.skeleton!r:.60}; expected one of {sorted(SKELETONS)}"
         )
     n_joints = SKELETONS[msg.skeleton].n_joints
     people = np.zeros((len(msg.people), n_joints, 3), np.float32)
@@ -173,7 +209,7 @@ def keypoints_to_panoptic15(
         if lengths != {n_joints}:
             raise UserError(
                 f"{where}: x, y and confidence of a person have {len(person.x)}, {len(person.y)}"
-                f" and {len(person.confidence)} elements, expected {n_joints} for '{msg.skeleton}'"
+                f" and {len(person.confidence)} elements, expected {n_joints} for {msg.skeleton!r:.60}"
             )
         people[index] = np.stack([person.x, person.y, person.confidence], axis=-1)
     return skeleton_map(msg.skeleton).apply(check_keypoints(people, n_joints, where))
@@ -199,31 +235,44 @@ def _with_cv_bridge(msg: Image, where: str) -> RgbImage:
     library = optional.cv_bridge()
     if library is None:
         raise UserError(
-            f"{where}: unknown encoding '{msg.encoding}'; expected one of {sorted(_PACKED)}"
+            f"{where}: unknown encoding {msg.encoding!r:.60}; expected one of {sorted(_PACKED)}"
             " (more where cv_bridge is installed)"
         )
     try:
         return library.CvBridge().imgmsg_to_cv2(msg, "rgb8")
     except Exception as error:  # CvBridgeError, cv2.error, TypeError
         raise UserError(
-            f"{where}: encoding '{msg.encoding}' cannot be converted to RGB ({error});"
+            f"{where}: encoding {msg.encoding!r:.60} cannot be converted to RGB ({error});"
             f" expected one of {sorted(_PACKED)}"
         ) from error
 
 
-def _jpeg_is_whole(data: bytes) -> bool:
-    """True if an end-of-image marker follows the compressed data.
+def _check_decoded_size(size_px: tuple[int, int], where: str) -> None:
+    """Before it is allocated: damaged headers ask for gigabytes."""
+    width, height = size_px
+    if width * height > _MAX_PIXELS or max(size_px) > MAX_SIDE_PX:
+        raise UserError(
+            f"{where}: the image says it is {width} x {height}, expected up to {_MAX_PIXELS:,}"
+            f" pixels and sides up to {MAX_SIDE_PX}; is it damaged?"
+        )
+
+
+def _jpeg_end_and_size(data: bytes) -> tuple[bool, tuple[int, int]]:
+    """Whether an end-of-image marker follows the compressed data, and width and height.
 
     The segments before it are skipped by their lengths, because a thumbnail in the EXIF segment is
     a whole JPEG with an end marker of its own.
     """
-    at = 2
+    at, size_px = 2, (0, 0)
     while at + 4 <= len(data) and data[at] == 0xFF:
         kind = data[at + 1]
         if kind == 0xFF:  # fill byte
             at += 1
             continue
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # start of frame
+            height = int.from_bytes(data[at + 5 : at + 7], "big")
+            size_px = (int.from_bytes(data[at + 7 : at + 9], "big"), height)
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if kind == 0xDA:  # start of scan
-            return data.find(b"\xff\xd9", at) >= 0
-    return False
+            return data.find(b"\xff\xd9", at) >= 0, size_px
+    return False, size_px

@@ -20,7 +20,6 @@ from typing import Any, Protocol
 from rclpy.clock import ROSClock
 from rclpy.logging import get_logger
 from rclpy.node import Node
-from rclpy.time import Time
 
 from mvssm_ros.nodes.deadline import DeadlineTimer
 from mvssm_ros.rig.image_set import ImageSet
@@ -149,8 +148,9 @@ class SynchronizerFilter(_Filter):
     def _stamp_ns(self, message: Any, now_ns: int) -> int | None:
         stamp = getattr(getattr(message, "header", None), "stamp", None)
         if stamp is not None:
-            time = stamp if hasattr(stamp, "nanoseconds") else Time.from_msg(stamp)
-            return time.nanoseconds
+            if hasattr(stamp, "nanoseconds"):
+                return stamp.nanoseconds
+            return stamp.sec * 1_000_000_000 + stamp.nanosec  # rclpy's Time raises below 0
         if self.allow_headerless:
             return now_ns
         get_logger("mvssm_ros.synchronizer_filter").warning(

@@ -39,6 +39,7 @@ from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.rig import plausibility
 from mvssm_ros.rig.strict_yaml import Section, as_numbers, kind, read_yaml
 from mvssm_ros.rig.validation import (
+    MAX_SIDE_PX,
     check_camera_matrix,
     check_distortion,
     check_rotation,
@@ -50,7 +51,6 @@ Array = npt.NDArray[np.float64]
 
 TRANSPORTS = ("raw", "compressed")
 MAX_CAMERAS = 64  # a joint's view_mask is 64 bits wide
-_MAX_SIDE_PX = 32768
 _CAMERA_KEYS = (
     *("image_topic", "info_topic", "transport", "frame_id"),
     *("image_size_px", "intrinsics_px", "distortion", "extrinsics"),
@@ -292,9 +292,9 @@ def _read_size(section: Section) -> tuple[int, int]:
             f"{section.at('image_size_px')}: expected width and height in whole pixels, got"
             f" [{width:g}, {height:g}]"
         )
-    if max(width, height) > _MAX_SIDE_PX:
+    if max(width, height) > MAX_SIDE_PX:
         raise UserError(
-            f"{section.at('image_size_px')}: expected sides up to {_MAX_SIDE_PX} px, got"
+            f"{section.at('image_size_px')}: expected sides up to {MAX_SIDE_PX} px, got"
             f" [{width:g}, {height:g}]"
         )
     return int(width), int(height)

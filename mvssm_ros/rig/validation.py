@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from mvssm_ros.errors import UserError
 
+MAX_SIDE_PX = 32768  # of an image
+
 Array = npt.NDArray[np.float64]
 
 # ROS's names of distortion models -> allowed numbers of coefficients, and their names

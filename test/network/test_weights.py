@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from mvssm_ros.errors import UserError
@@ -78,6 +79,90 @@ def test_an_unknown_setting(tmp_path):
     save_file({"a": torch.zeros(1)}, path, {"format": FORMAT, "config": json.dumps({"rotors": 4})})
     with pytest.raises(UserError, match="does not know rotors"):
         read_weights(path)
+
+
+def with_metadata(saved, **changes):
+    """The same file with other metadata; None removes an entry."""
+    with safe_open(saved, framework="pt") as file:
+        metadata = file.metadata() | changes
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, saved, {k: v for k, v in metadata.items() if v is not None})
+    return saved
+
+
+def with_config(saved, **changes):
+    values = json.loads(safe_open(saved, framework="pt").metadata()["config"])
+    return with_metadata(saved, config=json.dumps(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"d_model": 10**9}, r"d_model must be in 1\.\.4096, got 1000000000"),
+        ({"n_layers": 10**9}, r"n_layers must be in 1\.\.64"),
+        ({"strides": [10**9]}, r"strides must be in 1\.\.256"),
+        ({"strides": []}, "strides needs 1 to 8 numbers"),
+        ({"survivors": 4}, "survivors must be a list of whole numbers, got 4"),
+        ({"d_model": 1.5}, "d_model must be like 96, got 1.5"),
+        ({"d_model": True}, "d_model must be like 96, got True"),
+        ({"gated": 1}, "gated must be like False, got 1"),
+        ({"feature_expansion": float("nan")}, "feature_expansion must be in .* got nan"),
+        ({"n_joints": 17}, r"n_joints must be in 15\.\.15, got 17"),
+        ({"scan_directions": 3}, "scan_directions must be 2 or 4, got 3"),
+        ({"n_heads": 2}, "damaged configuration: per-joint maps are sampled by one head"),
+        ({"frontend": {"a": 1}}, "frontend must be like 'keypoints'"),
+    ],
+)
+def test_a_damaged_configuration_allocates_nothing(saved, changes, said):
+    with pytest.raises(UserError, match=said):
+        load_network(read_weights(with_config(saved, **changes)))
+
+
+def test_a_network_is_compared_before_it_is_allocated(saved, monkeypatch):
+    devices = []
+
+    def build(config):
+        devices.append(torch.get_default_device().type)
+        return MVSSM(config)
+
+    monkeypatch.setattr("mvssm_ros.network.weights.MVSSM", build)
+    with pytest.raises(UserError, match=r"does not fit this network .*expected"):
+        load_network(read_weights(with_config(saved, d_model=4096)))
+    assert devices == ["meta"]
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "{", "[1]", "7"])
+@pytest.mark.parametrize("key", ["config", "provenance"])
+def test_metadata_that_is_no_mapping(saved, key, text):
+    with pytest.raises(UserError, match=f"damaged {key}") as error:
+        read_weights(with_metadata(saved, **{key: text}))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_without_configuration(saved):
+    with pytest.raises(UserError, match="damaged config: it is missing"):
+        read_weights(with_metadata(saved, config=None))
+
+
+def test_a_format_of_several_lines_is_quoted(saved):
+    with pytest.raises(UserError, match=r"got 'a\\nb'"):
+        read_weights(with_metadata(saved, format="a\nb"))
+
+
+def test_a_value_that_only_a_wider_type_can_hold(saved):
+    weights = read_weights(saved)
+    name = next(name for name, value in weights.tensors.items() if value.is_floating_point())
+    weights.tensors[name] = weights.tensors[name].double() + 1e300
+    with pytest.raises(UserError, match="not finite"):
+        load_network(weights)
+
+
+def test_whole_numbers_where_weights_belong(saved):
+    weights = read_weights(saved)
+    name = next(name for name, value in weights.tensors.items() if value.is_floating_point())
+    weights.tensors[name] = weights.tensors[name].long()
+    with pytest.raises(UserError, match=r"expected torch\.float32, got torch\.int64"):
+        load_network(weights)
 
 
 def test_values_that_are_not_finite(saved):

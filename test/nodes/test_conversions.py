@@ -106,6 +106,8 @@ def test_rgb_is_not_copied():
         ({"step": 23}, "step is 23 bytes, expected at least 24"),
         ({"height": 7}, r"data has 144 bytes, expected step x height = 24 x 7 = 168"),
         ({"data": array.array("B")}, "data has 0 bytes"),
+        ({"encoding": "yuyv", "width": 7}, "7 x 6 cannot be 'yuyv' .yuv needs an even width"),
+        ({"encoding": "bgr8\n"}, r"encoding 'bgr8\\n'"),
     ],
 )
 def test_a_bad_image_is_refused_by_name(change, said):
@@ -186,6 +188,19 @@ def test_other_compressed_data_is_refused_by_name(data, image_format, said):
         compressed_to_rgb(message, *WHERE)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_size_that_nobody_would_decode_is_refused_before_it_is_allocated(suffix, monkeypatch):
+    message = compressed_msg(picture(), suffix)
+    data = bytearray(message.data)
+    at, digits = (data.index(b"\xff\xc0") + 5, 2) if suffix == ".jpg" else (16, 4)
+    for side in range(2):
+        data[at + side * digits : at + (side + 1) * digits] = (30_000).to_bytes(digits, "big")
+    message.data = array.array("B", data)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(UserError, match=r"says it is 30000 x 30000, expected up to 100,000,000"):
+        compressed_to_rgb(message, *WHERE)
+
+
 def info_msg(**fields):
     message = CameraInfo(width=640, height=480, distortion_model="plumb_bob")
     message.k = [500.0, 0.0, 320.0, 0.0, 510.0, 240.0, 0.0, 0.0, 1.0]
@@ -244,6 +259,12 @@ def test_region_of_interest_and_binning_move_pixels_as_the_camera_does():
         ({"distortion_model": "magic"}, "unknown distortion model 'magic'"),
         ({"d": [0.1] * 8}, "plumb_bob has 4 or 5 coefficients .*, got 8"),
         ({"d": [float("inf")] * 5}, "a distortion coefficient is not a finite number"),
+        ({"height": 2**32 - 1}, "expected sides up to 32768"),
+        ({"binning_x": 641}, "binning 641 x 1 leaves nothing of 640 x 480"),
+        (
+            {"roi": RegionOfInterest(x_offset=600, y_offset=0, width=41, height=40)},
+            "region of interest ends at 641, 40, outside the image of 640 x 480",
+        ),
     ],
 )
 def test_bad_camera_info_is_refused_by_name(fields, said):
