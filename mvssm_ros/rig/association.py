@@ -6,6 +6,9 @@ every two 2D poses: how far their rays miss each other (the middle of the gaps, 
 large as the calibration is wrong) and how much the gaps differ from joint to joint (which the
 calibration hardly changes, and which says whether the two have the same pose). Left and right
 exchanged by the detector are found in the same way, for the arms and the legs by themselves.
+
+With a calibration 3 degrees wrong, some people are still mistaken for each other. That is enough to
+begin with: true pairs all ask for the same correction, mistaken ones each for another.
 """
 
 from __future__ import annotations
@@ -68,6 +71,17 @@ class Groups:
 
 
 @dataclass(frozen=True)
+class _Meeting:
+    """Where the rays of two 2D poses pass each other, M pairs."""
+
+    gap_m: Array  # [M, 3] from the one rays to the others, the middle one of all joints
+    differs_m: Array  # [M, 15] how far each joint's gap is from that; NaN where not known
+    crosses: npt.NDArray[np.bool_]  # [M, 15] seen by both, and the rays are not parallel
+    size: Array  # [M] of the body between the rays against an adult's
+    depth_m: Array  # [M] the greater one; 0 = behind a camera
+
+
+@dataclass(frozen=True)
 class _Pairs:
     """All pairs of 2D poses of different views of one frame, M of them."""
 
@@ -127,51 +141,48 @@ def _compare(
     a, b = np.triu_indices(len(view), 1)
     other = view[a] != view[b]
     a, b = a[other], b[other]
-    gap, crosses, size, depth = _gaps(origin, direction, a, b, seen[a] & seen[b])
-    middle = _median(gap, crosses)
-    differs = _distance(gap - middle[:, None], crosses)  # [M, 15]
-    gap_m, crosses_m, size_m, depth_m = _gaps(
-        origin, direction, a, b, seen[a] & seen[b][:, _MIRROR], _MIRROR
-    )
-    # Measured against the middle of the better labelling: an exchange does not move a body.
-    middle_m = _median(gap_m, crosses_m)
-    differs_m = _distance(gap_m - middle_m[:, None], crosses_m)
+    as_is = _meet(origin, direction, a, b, seen[a] & seen[b])
+    exchanged = _meet(origin, direction, a, b, seen[a] & seen[b][:, _MIRROR], _MIRROR)
+    cost, cost_m = _cost(as_is, tolerance), _cost(exchanged, tolerance)
+    best = np.where(np.isnan(cost), np.nan, np.fmin(cost, 1.2 * cost_m))
+    both = as_is.crosses & exchanged.crosses
 
-    def cost(m: Array, d: Array, shared: npt.NDArray[np.bool_], size: Array, z: Array) -> Array:
-        reach = 1.5 * np.sqrt(2) * np.hypot(tolerance.angle_rad * z, tolerance.position_m)
-        shape = _median(d[..., None], shared)[:, 0]
-        out = np.hypot(np.linalg.norm(m, axis=-1) / (reach + 0.05), shape / tolerance.shape_m)
-        human = (size > _SIZE_FACTORS[0]) & (size < _SIZE_FACTORS[1]) | np.isnan(size)
-        out[~(human & (z > _DEPTH_M[0]) & (z < _DEPTH_M[1]))] = np.inf
-        return np.where(shared.sum(-1) >= _MIN_JOINTS, out, np.nan)
-
-    same = cost(middle, differs, crosses, size, depth)
-    mirrored = cost(middle_m, differs_m, crosses_m, size_m, depth_m)
-    both = crosses & crosses_m
-
-    def misfit(d: Array) -> Array:
-        clipped = np.minimum(np.nan_to_num(d, nan=0.0), 0.3) * both
+    def misfit(meeting: _Meeting) -> Array:
+        clipped = np.minimum(np.nan_to_num(meeting.differs_m, nan=0.0), 0.3) * both
         return np.stack([clipped[:, side].sum(-1) for side in _SIDES], -1)
 
-    best = np.where(np.isnan(same), np.nan, np.fmin(same, 1.2 * mirrored))
-    return _Pairs(a, b, best, misfit(differs), misfit(differs_m))
+    return _Pairs(a, b, best, misfit(as_is), misfit(exchanged))
 
 
-def _gaps(
+def _cost(meeting: _Meeting, tolerance: Tolerance) -> Array:
+    """[M] of two 2D poses: below 1 they may be one person; inf: no person is like that."""
+    shape = _median(meeting.differs_m[..., None], meeting.crosses)[:, 0]
+    cost = np.hypot(
+        np.linalg.norm(meeting.gap_m, axis=-1) / _reach(meeting, tolerance),
+        shape / tolerance.shape_m,
+    )
+    low, high = _SIZE_FACTORS
+    human = (meeting.size > low) & (meeting.size < high) | np.isnan(meeting.size)
+    nearest, farthest = _DEPTH_M
+    cost[~(human & (meeting.depth_m > nearest) & (meeting.depth_m < farthest))] = np.inf
+    return np.where(meeting.crosses.sum(-1) >= _MIN_JOINTS, cost, np.nan)
+
+
+def _reach(meeting: _Meeting, tolerance: Tolerance) -> Array:
+    """How far the rays of one person may miss each other, [M] m."""
+    wrong = np.hypot(tolerance.angle_rad * meeting.depth_m, tolerance.position_m)
+    return np.asarray(1.5 * np.sqrt(2) * wrong + 0.05)
+
+
+def _meet(
     origin: Array,
     direction: Array,
     a: npt.NDArray[np.int64],
     b: npt.NDArray[np.int64],
     shared: npt.NDArray[np.bool_],
     order: npt.NDArray[np.int64] | None = None,
-) -> tuple[Array, npt.NDArray[np.bool_], Array, Array]:
-    """Where the rays of two poses pass each other.
-
-    Returns:
-        gap [M, 15, 3] from the one ray to the other, m; crosses [M, 15]: seen by both and not
-        parallel; size [M]: of the body between the rays against an adult's; depth [M] m: the
-        greater one.
-    """
+) -> _Meeting:
+    """Where the rays of every two poses pass each other; ``order`` renames the second's joints."""
     d1, d2 = direction[a], direction[b]
     if order is not None:
         d2 = d2[:, order]
@@ -184,15 +195,21 @@ def _gaps(
     p1 = origin[a][:, None] + s1[..., None] * d1
     p2 = origin[b][:, None] + s2[..., None] * d2
     crosses = shared & (sine2 > _MIN_SINE**2)
-    body = 0.5 * (p1 + p2)
+    body, gap = 0.5 * (p1 + p2), p1 - p2
     ratio = np.stack(
         [np.linalg.norm(body[:, i] - body[:, k], axis=-1) / length for i, k, length in _BONES], -1
     )
     known = np.stack([crosses[:, i] & crosses[:, k] for i, k, _ in _BONES], -1)
-    size = _median(ratio[..., None], known)[:, 0]
     near = _median(np.minimum(s1, s2)[..., None], crosses)[:, 0]
     far = _median(np.maximum(s1, s2)[..., None], crosses)[:, 0]
-    return p1 - p2, crosses, size, np.where(near > _DEPTH_M[0], far, 0.0)
+    middle = _median(gap, crosses)
+    return _Meeting(
+        gap_m=middle,
+        differs_m=np.where(crosses, np.linalg.norm(gap - middle[:, None], axis=-1), np.nan),
+        crosses=crosses,
+        size=_median(ratio[..., None], known)[:, 0],
+        depth_m=np.where(near > _DEPTH_M[0], far, 0.0),
+    )
 
 
 def _median(values: Array, known: npt.NDArray[np.bool_]) -> Array:
@@ -204,10 +221,6 @@ def _median(values: Array, known: npt.NDArray[np.bool_]) -> Array:
     high = ordered[rows, np.minimum(count // 2, values.shape[1] - 1)]
     with np.errstate(invalid="ignore"):
         return np.where(count[:, None] > 0, 0.5 * (low + high), np.nan)
-
-
-def _distance(values: Array, known: npt.NDArray[np.bool_]) -> Array:
-    return np.where(known, np.linalg.norm(values, axis=-1), np.nan)
 
 
 def _cluster(view: npt.NDArray[np.int64], pairs: _Pairs) -> list[npt.NDArray[np.int64]]:

@@ -63,11 +63,12 @@ def load_keypoints(path: str | Path) -> KeypointSequence:
     if not path.is_file():
         raise UserError(f"{where}: does not exist" if not path.exists() else f"{where}: no file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise UserError(
-                    f"{where}: holds a single array, expected an .npz with {', '.join(_KEYS)}"
-                )
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise UserError(
+                f"{where}: holds a single array, expected an .npz with {', '.join(_KEYS)}"
+            )
+        with archive:
             lacking = [key for key in _KEYS if key not in archive.files]
             if lacking:
                 raise UserError(

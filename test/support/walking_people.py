@@ -80,8 +80,13 @@ def walk(
     fps: float = 10.0,
     severity: float = 1.0,
     late_s: dict[str, float] | None = None,
+    in_order: bool = False,
 ) -> KeypointSequence:
-    """What a detector sees of people who walk about. severity 0: exact; late_s: by camera."""
+    """What a detector sees of people who walk about.
+
+    severity 0: exact; late_s: by camera, how long after its stamp an image is taken; in_order: each
+    person keeps its slot in every view, and nobody is found who is not there.
+    """
     rng = np.random.default_rng(seed)
     stamps_s = np.arange(round(seconds * fps)) / fps
     late = np.array([(late_s or {}).get(name, 0.0) for name in rig.cameras])
@@ -99,8 +104,9 @@ def walk(
     )  # fmt: skip
     style = np.full(F, rng.random() < 0.4)
     found = detector_noise.detect(rng, views, np.full(F, severity), style)
-    found = detector_noise.shuffle_and_pack(rng, found, 14)
-    keypoints = found.keypoints.astype(np.float64)
+    if not in_order:
+        found = detector_noise.shuffle_and_pack(rng, found, 14)
+    keypoints = found.keypoints.astype(np.float64)[:, :, : n_people if in_order else None]
     keypoints[..., :2] *= scale[:, :, None, None, None]
     stamps_ns = 1_000_000_000 + np.round(stamps_s * 1e9).astype(np.int64)
     return KeypointSequence(tuple(rig.cameras), stamps_ns, keypoints)
