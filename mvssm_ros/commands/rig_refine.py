@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.rig.keypoint_bag import load_keypoint_bag
 from mvssm_ros.rig.keypoint_sequence import load_keypoints
 from mvssm_ros.rig.refine import Refinement, Settings, refine_rig
 from mvssm_ros.rig.rig_file import load_rig
 
 NOT_BETTER = 1  # exit status
+_UNSURE_DEG, _UNSURE_M = 0.4, 0.02  # standard deviations that deserve a remark
 
 _ABOUT = """\
 Improves the extrinsics of a rig from the 2D keypoints of people who walk about, by bundle
@@ -20,7 +22,8 @@ reprojection error there is lower. Where the rig as a whole stands, how it is tu
 it is cannot be seen in images: that stays as in RIG (the similarity that brings the new cameras
 nearest to the given ones; cameras that moved much count least)."""
 _KEYPOINTS_HELP = """.npz with keypoints [frames, cameras, people, 15, 3] (x, y in raw px,
-confidence 0..1; panoptic15), stamps_ns [frames], cameras [names as in RIG]"""
+confidence 0..1; panoptic15), stamps_ns [frames], cameras [names as in RIG]; or the folder of a bag
+with a mvssm_ros/Keypoints2DArray topic per camera, such as /cam01/keypoints"""
 
 
 def add_arguments(actions: Any) -> None:
@@ -34,8 +37,8 @@ def add_arguments(actions: Any) -> None:
     parser.add_argument("--principal-points", action="store_true",
                         help="refine the principal points too")  # fmt: skip
     parser.add_argument("--time-offsets", action="store_true",
-                        help="find out how late each camera's images are (printed, and a comment"
-                             " in the file)")  # fmt: skip
+                        help="find out how long after its stamp each camera's images are taken"
+                             " (printed and noted in the file; a rig has no key for it)")  # fmt: skip
     parser.add_argument("--rough-deg", type=float, default=Settings.rough_deg, metavar="DEG",
                         help="how wrong the cameras' directions may be (default: %(default)s)")  # fmt: skip
     parser.add_argument("--rough-m", type=float, default=Settings.rough_m, metavar="M",
@@ -55,7 +58,11 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--out {args.out}: the folder {folder} does not exist")
     rig = load_rig(args.file)
     settings = Settings(args.principal_points, args.time_offsets, args.rough_deg, args.rough_m)
-    refined = refine_rig(rig, load_keypoints(args.keypoints), settings)
+    if Path(args.keypoints).is_dir():
+        sequence = load_keypoint_bag(args.keypoints, rig.cameras)
+    else:
+        sequence = load_keypoints(args.keypoints)
+    refined = refine_rig(rig, sequence, settings)
     print("\n".join(_table(refined, settings)))
     error = f"{refined.before_px:.2f} -> {refined.after_px:.2f} px"
     if not refined.improved:
@@ -95,6 +102,12 @@ def _table(refined: Refinement, settings: Settings) -> list[str]:
         lines.append(line)
     unseen = [name for name in refined.rig.cameras if name not in {c.name for c in refined.cameras}]
     lines += [f"{name:{width}}  as given: not in the keypoints" for name in unseen]
+    for camera in refined.cameras:
+        if camera.sigma_deg > _UNSURE_DEG or camera.sigma_m > _UNSURE_M:
+            lines.append(
+                f"camera {camera.name}: its pose remains uncertain; let people walk over more of the"
+                " space, or say with --rough-deg and --rough-m how well it was known"
+            )
     lines.append(
         f"place, heading and size of the whole rig: as given (similarity onto the given cameras,"
         f" scale {refined.scale:.4f})"
@@ -109,5 +122,6 @@ def _comment(refined: Refinement, settings: Settings) -> str:
     ]
     if settings.time_offsets:
         late = ", ".join(f"{c.name} {1000 * c.late_s:+.1f} ms" for c in refined.cameras)
-        lines.append(f"Images are late by (mean 0; not corrected by this file): {late}")
+        lines.append(f"Images are taken after their stamps by (all but a common delay): {late};")
+        lines.append("this file does not correct it.")
     return "\n".join(lines)

@@ -45,7 +45,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class CameraResult:
-    """What became of one camera. Standard deviations: root of the sum over the axes."""
+    """What became of one camera. Standard deviations (sigma): root of the sum over the axes.
+
+    late_s: how long after its stamp an image is taken, but for a delay common to all cameras.
+    """
 
     name: str
     refined: bool  # False: too few people were seen, as given

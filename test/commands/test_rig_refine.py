@@ -130,6 +130,7 @@ def test_mistakes_are_one_line(recording, tmp_path, capsys):
     for arguments, expected in (
         ([rig, tmp_path / "none.npz", "--out", new], "does not exist"),
         ([rig, rig, "--out", new], "is no NumPy archive"),
+        ([rig, tmp_path, "--out", new], "cannot be read"),
         ([rig, others, "--out", new], "camera door: is not in the rig"),
         ([rig, nobody, "--out", new], "no two cameras see enough"),
         ([rig, short, "--out", new], "hold 2 frames"),
