@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mvssm_ros.commands import rig_refine
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig.importers import import_panoptic, import_qca
 from mvssm_ros.rig.rig_file import Rig, load_rig
@@ -23,9 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "check", help="read a rig file, say what is wrong with it or what it holds"
     )
     look.add_argument("file", help="the rig file")
+    rig_refine.add_arguments(actions)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.action == "refine":
+        return rig_refine.run(args)
     if args.action == "import":
         if not Path(args.file).is_file():
             raise UserError(f"calibration {args.file} does not exist")

@@ -1,0 +1,116 @@
+"""2D keypoints of a rig from a ROS 2 bag (mcap or sqlite3) of mvssm_ros/Keypoints2DArray topics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mvssm_ros.errors import UserError
+from mvssm_ros.geometry.skeletons import skeleton_map
+from mvssm_ros.rig.keypoint_sequence import KeypointSequence, make_sequence
+
+_TYPE = "mvssm_ros/msg/Keypoints2DArray"
+_PEOPLE = npt.NDArray[np.float64]
+
+
+def load_keypoint_bag(path: str | Path, cameras: Iterable[str]) -> KeypointSequence:
+    """Read the keypoints of the cameras that the bag has.
+
+    A camera's topic is the one with its name between slashes, such as /cam01/keypoints. Frames are
+    the stamps of the camera with the most messages; the others give what is nearest in time, if
+    within half a period.
+
+    Args:
+        path: the bag's folder.
+        cameras: names of the rig's cameras.
+
+    Raises:
+        UserError: the bag cannot be read, has keypoints of fewer than two of the cameras, or a
+            message does not fit its skeleton.
+    """
+    where = f"bag {path}"
+    by_camera: dict[str, dict[int, _PEOPLE]] = {}
+    try:
+        from rosbags.highlevel import AnyReader
+    except ImportError as error:
+        raise UserError(
+            f"{where}: reading it needs the rosbags library ({error}); run: pip install rosbags"
+        ) from error
+    try:
+        with AnyReader([Path(path)]) as reader:
+            topics = [c.topic for c in reader.connections if c.msgtype == _TYPE]
+            owners = _owners(sorted(set(topics)), list(cameras), where)
+            wanted = [c for c in reader.connections if c.topic in owners and c.msgtype == _TYPE]
+            for connection, _, raw in reader.messages(wanted):
+                message: Any = reader.deserialize(raw, connection.msgtype)
+                stamp = message.header.stamp
+                people = _people(message, f"{where}: {connection.topic}")
+                seen = by_camera.setdefault(owners[connection.topic], {})
+                seen[stamp.sec * 1_000_000_000 + stamp.nanosec] = people
+    except UserError:
+        raise
+    except Exception as error:  # rosbags lets through whatever a damaged bag brings about
+        raise UserError(f"{where}: cannot be read: {error or type(error).__name__}") from error
+    if len(by_camera) < 2:
+        raise UserError(f"{where}: has messages of {len(by_camera)} camera, expected two or more")
+    stamps, frames = _frames(by_camera)
+    most = max(len(people) for frame in frames for people in frame)
+    keypoints = np.zeros((len(frames), len(by_camera), most, 15, 3))
+    for row, frame in zip(keypoints, frames, strict=True):
+        for slots, people in zip(row, frame, strict=True):
+            slots[: len(people)] = people
+    return make_sequence(list(by_camera), stamps, keypoints, "panoptic15", where)
+
+
+def _owners(topics: list[str], cameras: list[str], where: str) -> dict[str, str]:
+    """Topic: camera, for the topics with a camera's name between slashes."""
+    owners: dict[str, str] = {}
+    for name in cameras:
+        mine = [topic for topic in topics if name in topic.split("/")]
+        if len(mine) > 1:
+            raise UserError(f"{where}: camera {name}: has several topics: {', '.join(mine)}")
+        owners.update(dict.fromkeys(mine, name))
+    if len(owners) < 2:
+        raise UserError(
+            f"{where}: has {_TYPE} topics of {len(owners)} of the rig's cameras, expected two or"
+            f" more, such as /{cameras[0]}/keypoints; found {', '.join(topics) or 'none'}"
+        )
+    return owners
+
+
+def _people(message: Any, where: str) -> _PEOPLE:
+    """The people of one image, [P, 15, 3]."""
+    mapping = skeleton_map(message.skeleton)
+    n = mapping.source.n_joints
+    people = np.zeros((len(message.people), n, 3))
+    for row, person in zip(people, message.people, strict=True):
+        lengths = (len(person.x), len(person.y), len(person.confidence))
+        if set(lengths) != {n}:
+            raise UserError(
+                f"{where}: x, y and confidence of a person have {lengths[0]}, {lengths[1]} and"
+                f" {lengths[2]} elements, expected {n} for '{message.skeleton}'"
+            )
+        row[:] = np.stack([person.x, person.y, person.confidence], axis=-1)
+    return np.asarray(mapping.apply(people), np.float64)
+
+
+def _frames(
+    by_camera: dict[str, dict[int, _PEOPLE]],
+) -> tuple[npt.NDArray[np.int64], list[list[_PEOPLE]]]:
+    """Stamps [F], and per frame and camera the people nearest in time (none: empty)."""
+    sorted_stamps = {name: np.array(sorted(seen), np.int64) for name, seen in by_camera.items()}
+    stamps = max(sorted_stamps.values(), key=len)
+    within = 0.5 * float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
+    nobody = np.zeros((0, 15, 3))
+    frames = []
+    for stamp in stamps.tolist():
+        frame = []
+        for name, own in sorted_stamps.items():
+            nearest = int(own[np.abs(own - stamp).argmin()])
+            frame.append(by_camera[name][nearest] if abs(nearest - stamp) <= within else nobody)
+        frames.append(frame)
+    return stamps, frames
