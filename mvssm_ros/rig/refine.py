@@ -27,6 +27,8 @@ _ROUNDS = (1.0, 0.4, 0.15, 0.1)  # what is left of the expected error, for the a
 _REWEIGHTED = (2, 2, 3, 4)  # solves of each round, with renewed weights
 _BLOCKS = 10  # alternate stretches of frames are held out
 _MOST_FRAMES = 600
+_MOST_WORK = 40_000  # frames times cameras squared: what the Jacobian's size grows with
+_LEAST_GAIN = 0.01  # of the held-out error: less is no improvement
 _MIN_POINTS = 60  # joints that two cameras must have seen together, to be connected
 _PRINCIPAL_POINT_SHARE = 0.01  # of the long side: how far it is expected to be off
 _LATE_S = 0.1
@@ -76,7 +78,8 @@ class Refinement:
 
     @property
     def improved(self) -> bool:
-        return self.after_px < self.before_px
+        """Whether the held-out error fell by 1 % or more; less may be chance."""
+        return self.after_px < (1 - _LEAST_GAIN) * self.before_px
 
 
 def refine_rig(rig: Rig, sequence: KeypointSequence, settings: Settings = Settings()) -> Refinement:
@@ -128,12 +131,12 @@ def _split(
     n = len(sequence.stamps_ns)
     if n < 4:
         raise UserError(f"keypoints: hold {n} frames, expected some seconds of people walking")
-    if n > _MOST_FRAMES:
-        chosen = np.linspace(0, n - 1, _MOST_FRAMES).round().astype(np.int64)
+    most = int(np.clip(_MOST_WORK // len(sequence.cameras) ** 2, 4 * _BLOCKS, _MOST_FRAMES))
+    if n > most:
+        chosen = np.linspace(0, n - 1, most).round().astype(np.int64)
         if settings.time_offsets:  # motion is seen in frames that follow each other
-            starts = np.linspace(0, n - _MOST_FRAMES // _BLOCKS, _BLOCKS).round().astype(np.int64)
-            chosen = (starts[:, None] + np.arange(_MOST_FRAMES // _BLOCKS)).ravel()
-            chosen = np.unique(chosen)
+            starts = np.linspace(0, n - most // _BLOCKS, _BLOCKS).round().astype(np.int64)
+            chosen = np.unique(starts[:, None] + np.arange(most // _BLOCKS))
         sequence, n = sequence.frames(chosen), len(chosen)
     block = np.arange(n) * min(_BLOCKS, n) // n
     return (
