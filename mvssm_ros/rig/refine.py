@@ -28,7 +28,7 @@ _REWEIGHTED = (2, 2, 3, 4)  # solves of each round, with renewed weights
 _BLOCKS = 10  # alternate stretches of frames are held out
 _MOST_FRAMES = 600
 _MOST_WORK = 40_000  # frames times cameras squared: what the Jacobian's size grows with
-_LEAST_GAIN = 0.01  # of the held-out error: less is no improvement
+_LEAST_GAIN, _LEAST_GAIN_PX = 0.01, 0.02  # of the held-out error: less is no improvement
 _MIN_POINTS = 60  # joints that two cameras must have seen together, to be connected
 _PRINCIPAL_POINT_SHARE = 0.01  # of the long side: how far it is expected to be off
 _LATE_S = 0.1
@@ -78,8 +78,9 @@ class Refinement:
 
     @property
     def improved(self) -> bool:
-        """Whether the held-out error fell by 1 % or more; less may be chance."""
-        return self.after_px < (1 - _LEAST_GAIN) * self.before_px
+        """Whether the held-out error fell by 1 % and 0.02 px or more; less may be chance."""
+        gain = self.before_px - self.after_px
+        return gain >= max(_LEAST_GAIN * self.before_px, _LEAST_GAIN_PX)
 
 
 def refine_rig(rig: Rig, sequence: KeypointSequence, settings: Settings = Settings()) -> Refinement:
@@ -224,7 +225,7 @@ def _result(
         if seen[i]:
             K = views.cameras.K[i].numpy()
             cameras[name] = replace(old, K=K, R=R, t_m=-R @ center)
-        sigma = np.sqrt(np.einsum("kk->k", spread[i, :, i]))
+        sigma = np.sqrt(np.maximum(np.diag(spread[i, :, i]), 0))  # exact input: -0
         turn = np.arccos(np.clip((np.trace(R @ given.rotations[i].T) - 1) / 2, -1, 1))
         shift = (views.cameras.K - given.cameras.K)[i, :2, 2]
         results.append(

@@ -125,6 +125,17 @@ def test_the_uncertainty_is_honest():
     assert np.median(ratios) > 0.1
 
 
+def test_people_who_stand_still_tell_no_time_and_break_nothing():
+    truth = ring_rig(3)
+    sequence = walk(truth, 3, seconds=2, severity=0)
+    sequence.keypoints[:] = sequence.keypoints[:1]
+    refined = refine_rig(truth, sequence, Settings(principal_points=True, time_offsets=True))
+    for camera in refined.cameras:
+        assert abs(camera.late_s) < 1e-3
+        assert np.isfinite([camera.sigma_deg, camera.sigma_m, camera.turned_deg]).all()
+    assert not refined.improved
+
+
 @pytest.mark.parametrize("timed", [False, True])
 def test_long_recordings_are_thinned(timed, monkeypatch):
     monkeypatch.setattr(refine, "_MOST_FRAMES", 80)
