@@ -18,9 +18,9 @@ _UNSURE_DEG, _UNSURE_M = 0.4, 0.02  # standard deviations that deserve a remark
 _ABOUT = """\
 Improves the extrinsics of a rig from the 2D keypoints of people who walk about, by bundle
 adjustment. Every second stretch of the frames is held out; the new rig is written only if its
-reprojection error there is lower. Where the rig as a whole stands, how it is turned and how large
-it is cannot be seen in images: that stays as in RIG (the similarity that brings the new cameras
-nearest to the given ones; cameras that moved much count least)."""
+reprojection error there is lower by one percent or more. Where the rig as a whole stands, how it is
+turned and how large it is cannot be seen in images: that stays as in RIG (the similarity that brings
+the new cameras nearest to the given ones; cameras that moved much count least)."""
 _KEYPOINTS_HELP = """.npz with keypoints [frames, cameras, people, 15, 3] (x, y in raw px,
 confidence 0..1; panoptic15), stamps_ns [frames], cameras [names as in RIG]; or the folder of a bag
 with a mvssm_ros/Keypoints2DArray topic per camera, such as /cam01/keypoints"""
@@ -102,12 +102,16 @@ def _table(refined: Refinement, settings: Settings) -> list[str]:
         lines.append(line)
     unseen = [name for name in refined.rig.cameras if name not in {c.name for c in refined.cameras}]
     lines += [f"{name:{width}}  as given: not in the keypoints" for name in unseen]
-    for camera in refined.cameras:
-        if camera.sigma_deg > _UNSURE_DEG or camera.sigma_m > _UNSURE_M:
-            lines.append(
-                f"camera {camera.name}: its pose remains uncertain; let people walk over more of the"
-                " space, or say with --rough-deg and --rough-m how well it was known"
-            )
+    unsure = [
+        camera.name
+        for camera in refined.cameras
+        if camera.sigma_deg > _UNSURE_DEG or camera.sigma_m > _UNSURE_M
+    ]
+    if unsure:
+        lines.append(
+            f"{', '.join(unsure)}: remain uncertain; let people walk longer and over more of the"
+            " space, or say with --rough-deg and --rough-m how well the cameras were known"
+        )
     lines.append(
         f"place, heading and size of the whole rig: as given (similarity onto the given cameras,"
         f" scale {refined.scale:.4f})"
