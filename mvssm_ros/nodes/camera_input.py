@@ -144,12 +144,12 @@ class CameraInput:
                     conversions.check_size((message.width, message.height), expected_px, where)
                 content = conversions.keypoints_to_panoptic15(message, self.name, self.topic)
             else:
-                convert = (
-                    conversions.compressed_to_rgb
-                    if isinstance(message, CompressedImage)
-                    else conversions.image_to_rgb
-                )
-                content = convert(message, self.name, self.topic)
+                if isinstance(message, CompressedImage):
+                    content = conversions.compressed_to_rgb(
+                        message, self.name, self.topic, expected_px
+                    )
+                else:
+                    content = conversions.image_to_rgb(message, self.name, self.topic)
                 if expected_px:
                     conversions.check_size((content.shape[1], content.shape[0]), expected_px, where)
         except UserError as error:

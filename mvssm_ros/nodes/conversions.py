@@ -101,10 +101,13 @@ def image_to_rgb(msg: Image, camera: str, topic: str) -> RgbImage:
         ) from error
 
 
-def compressed_to_rgb(msg: CompressedImage, camera: str, topic: str) -> RgbImage:
+def compressed_to_rgb(
+    msg: CompressedImage, camera: str, topic: str, expected_px: tuple[int, int] | None = None
+) -> RgbImage:
     """A CompressedImage (JPEG or PNG) as [H, W, 3] uint8 RGB, in the sensor's orientation.
 
     An EXIF orientation is ignored, because the calibration belongs to the image as it was taken.
+    Where ``expected_px`` (width, height) is given, an image of another size is not decoded at all.
 
     Raises:
         UserError: another format, data cut short, data that cannot be decoded, or a size that
@@ -130,6 +133,8 @@ def compressed_to_rgb(msg: CompressedImage, camera: str, topic: str) -> RgbImage
             " check the network and the driver"
         )
     _check_decoded_size(size_px, where)
+    if expected_px is not None and all(size_px):
+        check_size(size_px, expected_px, where)
     try:
         decoded = cv2.imdecode(
             np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION

@@ -35,7 +35,7 @@ class CameraClock:
         """Take one image. Returns whether the estimate has changed."""
         lead, second = stamp_ns - arrival_ns, arrival_ns // _SECOND_NS
         changed = False
-        if second == self._second:
+        if self._second is not None and second <= self._second:  # threads may overtake each other
             self._best_ns = max(lead, self._best_ns)
         else:
             if self._second is not None:
@@ -60,11 +60,9 @@ class CameraClock:
 def _slope(leads: list[tuple[int, int]]) -> float:
     """From the medians of the first and of the last third, ns per ns."""
     third = len(leads) // 3
-    (s0, lead0), (s1, lead1) = (
-        (median([s for s, _ in part]), median([lead for _, lead in part]))
-        for part in (leads[:third], leads[-third:])
-    )
-    return (lead1 - lead0) / ((s1 - s0) * _SECOND_NS)
+    first, last = leads[:third], leads[-third:]
+    rise = median([lead for _, lead in last]) - median([lead for _, lead in first])
+    return rise / ((last[third // 2][0] - first[third // 2][0]) * _SECOND_NS)
 
 
 class RigClocks:
@@ -73,13 +71,18 @@ class RigClocks:
 
     def __init__(self, cameras: Iterable[str]) -> None:
         self._clocks = {name: CameraClock() for name in cameras}
-        self.shifts_ns: dict[str, int] = {}  # offsets of the cameras that are settled
+        self.shifts_ns: dict[str, int] = {}  # by `compare`: offsets of the cameras that are settled
 
     def add(self, camera: str, stamp_ns: int, arrival_ns: int) -> bool:
-        """Take one image. Returns whether the rig's clock has been set: another camera's is the
-        middle one now and differs a lot, so that the shifts of all have changed."""
-        if not self._clocks[camera].add(stamp_ns, arrival_ns):
-            return False
+        """Take one image. Returns whether the estimate of its camera has changed."""
+        return self._clocks[camera].add(stamp_ns, arrival_ns)
+
+    def compare(self, camera: str) -> bool:
+        """Compute the shifts anew, as the estimate of this camera has changed.
+
+        Returns whether the rig's clock has been set: another camera's is the middle one now and
+        differs a lot, so that the shifts of all have changed.
+        """
         leads = {
             name: clock.lead_ns
             for name, clock in self._clocks.items()

@@ -267,7 +267,8 @@ class RigSynchronizer:
             self._first_arrival_ns = now_ns
         self.timing[camera].note(stamp_ns, now_ns)
         self._left_behind.discard(camera)
-        if self._clocks.add(camera, stamp_ns, now_ns) and self.compensate:
+        changed = self._clocks.add(camera, stamp_ns, now_ns)
+        if self.compensate and changed and self._clocks.compare(camera):
             self._forget_sets()  # another camera's clock is the middle one now: all stamps change
             self._outbox.append(None)
 
@@ -358,24 +359,29 @@ class RigSynchronizer:
         """The images of a window: of each camera the one nearest to the slowest camera's first."""
         heads_ns = [self._queues[name][0].stamp_ns for name in window]
         slowest_ns, until_ns = max(heads_ns), min(heads_ns) + self.slop_ns
-        chosen = {name: self._nearest(name, slowest_ns, until_ns) for name in window}
+        chosen = {
+            name: queue[0] if len(queue) == 1 else self._nearest(queue, slowest_ns, until_ns)
+            for name, queue in self._queues.items()
+            if name in window
+        }
         stamps_ns = {name: waiting.stamp_ns for name, waiting in chosen.items()}
         self._last_start_ns = min(stamps_ns.values())
         self._last_used_ns = used = max(stamps_ns.values())
         self._last_members = frozenset(window)
         self._in_the_past.clear()
-        for name, queue in self._queues.items():
+        for name, waiting in chosen.items():
+            queue = self._queues[name]
+            while queue.popleft() is not waiting:
+                self._drop(name, OUT_OF_SLOP)
             while queue and queue[0].stamp_ns <= used:
-                if queue.popleft() is chosen.get(name):
-                    self.timing[name].used += 1
-                else:
-                    self._drop(name, OUT_OF_SLOP)
+                queue.popleft()
+                self._drop(name, OUT_OF_SLOP)
+            self.timing[name].used += 1
         return ImageSet(stamps_ns, {name: waiting.item for name, waiting in chosen.items()})
 
-    def _nearest(self, camera: str, stamp_ns: int, until_ns: int) -> _Waiting:
-        """Of the camera's images up to ``until_ns`` the one nearest to ``stamp_ns``."""
-        queue = self._queues[camera]
-        if len(queue) == 1 or queue[0].stamp_ns == stamp_ns or queue[1].stamp_ns > until_ns:
+    def _nearest(self, queue: deque[_Waiting], stamp_ns: int, until_ns: int) -> _Waiting:
+        """Of the images up to ``until_ns`` the one nearest to ``stamp_ns``."""
+        if queue[0].stamp_ns == stamp_ns or queue[1].stamp_ns > until_ns:
             return queue[0]
         at = bisect_left(queue, stamp_ns, key=_stamp)
         near = [queue[i] for i in (at - 1, at) if 0 <= i < len(queue)]

@@ -201,6 +201,15 @@ def test_a_size_that_nobody_would_decode_is_refused_before_it_is_allocated(suffi
         compressed_to_rgb(message, *WHERE)
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_an_image_of_another_size_than_the_calibrations_is_not_decoded(suffix, monkeypatch):
+    message = compressed_msg(picture(), suffix)
+    assert compressed_to_rgb(message, *WHERE, expected_px=(8, 6)).shape == (6, 8, 3)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(UserError, match="the image is 8 x 6, the calibration is for 6 x 8"):
+        compressed_to_rgb(message, *WHERE, expected_px=(6, 8))
+
+
 def info_msg(**fields):
     message = CameraInfo(width=640, height=480, distortion_model="plumb_bob")
     message.k = [500.0, 0.0, 320.0, 0.0, 510.0, 240.0, 0.0, 0.0, 1.0]
