@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from mvssm_ros.errors import UserError
-from mvssm_ros.rig.importers import import_panoptic, import_qca
+from mvssm_ros.commands.rig_import import add_import_arguments, imported
 from mvssm_ros.rig.rig_file import Rig, load_rig
-
-FORMATS = {"qca": import_qca, "panoptic": import_panoptic}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     make = actions.add_parser("import", help="write a rig file from a calibration")
-    make.add_argument("file", help="the calibration")
-    make.add_argument("--format", choices=sorted(FORMATS), required=True,
-                      help="qca: Qualisys .qca.txt; panoptic: CMU Panoptic JSON")  # fmt: skip
-    make.add_argument("--out", required=True, help="the rig file to write (YAML)")
+    add_import_arguments(make)
     look = actions.add_parser(
         "check", help="read a rig file, say what is wrong with it or what it holds"
     )
@@ -27,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     if args.action == "import":
-        if not Path(args.file).is_file():
-            raise UserError(f"calibration {args.file} does not exist")
-        rig = FORMATS[args.format](args.file)
+        rig = imported(args)
         rig.save(args.out)
         print(f"{args.out}: {_summary(rig)}")
+        for sentence in [*_left_open(rig), *rig.warnings()]:
+            print(f"  {sentence}")
     else:
         rig = load_rig(args.file)
         print(f"{args.file}: {_summary(rig)}")
