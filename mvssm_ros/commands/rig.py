@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 
 from mvssm_ros.commands.rig_import import add_import_arguments, imported
+from mvssm_ros.rig.coverage import coverage
+from mvssm_ros.rig.diagnosis_report import check_with_people
+from mvssm_ros.rig.drawing import draw_rig
 from mvssm_ros.rig.rig_file import Rig, load_rig
 
 
@@ -16,6 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "check", help="read a rig file, say what is wrong with it or what it holds"
     )
     look.add_argument("file", help="the rig file")
+    look.add_argument("--people", metavar="KEYPOINTS.npz",
+                      help="2D keypoints of people: tells how each camera agrees with the others, "
+                      "and if not, why")  # fmt: skip
+    show = actions.add_parser("show", help="draw a rig file's cameras and space")
+    show.add_argument("file", help="the rig file")
+    show.add_argument("--out", required=True, help="the picture to write (PNG)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -25,10 +34,17 @@ def run(args: argparse.Namespace) -> int:
         print(f"{args.out}: {_summary(rig)}")
         for sentence in [*_left_open(rig), *rig.warnings()]:
             print(f"  {sentence}")
+    elif args.action == "show":
+        draw_rig(load_rig(args.file), args.out, title=args.file)
+        print(args.out)
     else:
         rig = load_rig(args.file)
         print(f"{args.file}: {_summary(rig)}")
-        for sentence in [*_left_open(rig), *rig.warnings()]:
+        seen = coverage(rig)
+        sentences = [*_left_open(rig), *([seen.sentence()] if seen else []), *rig.warnings()]
+        if args.people:
+            sentences += check_with_people(rig, args.people)
+        for sentence in sentences:
             print(f"  {sentence}")
     return 0
 
