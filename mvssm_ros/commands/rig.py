@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from mvssm_ros.commands import rig_refine
-from mvssm_ros.errors import UserError
-from mvssm_ros.rig.importers import import_panoptic, import_qca
+from mvssm_ros.commands.rig_import import add_import_arguments, imported
+from mvssm_ros.rig.coverage import coverage
+from mvssm_ros.rig.diagnosis_report import check_with_people
+from mvssm_ros.rig.drawing import draw_rig
 from mvssm_ros.rig.rig_file import Rig, load_rig
-
-FORMATS = {"qca": import_qca, "panoptic": import_panoptic}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     make = actions.add_parser("import", help="write a rig file from a calibration")
-    make.add_argument("file", help="the calibration")
-    make.add_argument("--format", choices=sorted(FORMATS), required=True,
-                      help="qca: Qualisys .qca.txt; panoptic: CMU Panoptic JSON")  # fmt: skip
-    make.add_argument("--out", required=True, help="the rig file to write (YAML)")
+    add_import_arguments(make)
     look = actions.add_parser(
         "check", help="read a rig file, say what is wrong with it or what it holds"
     )
     look.add_argument("file", help="the rig file")
+    look.add_argument("--people", metavar="KEYPOINTS.npz",
+                      help="2D keypoints of people: tells how each camera agrees with the others, "
+                      "and if not, why")  # fmt: skip
+    show = actions.add_parser("show", help="draw a rig file's cameras and space")
+    show.add_argument("file", help="the rig file")
+    show.add_argument("--out", required=True, help="the picture to write (PNG)")
     rig_refine.add_arguments(actions)
 
 
@@ -31,15 +33,22 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "refine":
         return rig_refine.run(args)
     if args.action == "import":
-        if not Path(args.file).is_file():
-            raise UserError(f"calibration {args.file} does not exist")
-        rig = FORMATS[args.format](args.file)
+        rig = imported(args)
         rig.save(args.out)
         print(f"{args.out}: {_summary(rig)}")
+        for sentence in [*_left_open(rig), *rig.warnings()]:
+            print(f"  {sentence}")
+    elif args.action == "show":
+        draw_rig(load_rig(args.file), args.out, title=args.file)
+        print(args.out)
     else:
         rig = load_rig(args.file)
         print(f"{args.file}: {_summary(rig)}")
-        for sentence in [*_left_open(rig), *rig.warnings()]:
+        seen = coverage(rig)
+        sentences = [*_left_open(rig), *([seen.sentence()] if seen else []), *rig.warnings()]
+        if args.people:
+            sentences += check_with_people(rig, args.people)
+        for sentence in sentences:
             print(f"  {sentence}")
     return 0
 

@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.geometry.cameras import in_view, project
+from mvssm_ros.rig.coverage import coverage
 
 if TYPE_CHECKING:
     from mvssm_ros.rig.rig_file import CameraEntry, Rig, Space
 
 MAX_BASELINE_M = 100.0
 MIN_BASELINE_M = 0.01
-_GRID = 9  # points along each side of the space
-_HEIGHT_M = 1.0  # above the floor: the middle of a standing person
 
 
 def check(rig: Rig, where: str) -> None:
@@ -30,8 +27,8 @@ def check(rig: Rig, where: str) -> None:
     """
     _check_topics(rig, where)
     _check_baselines(rig, where)
-    seen = _views_of_space(rig)
-    if seen is not None and (seen.sum(axis=0) < 2).all():
+    seen = coverage(rig)
+    if seen is not None and seen.share_of_two == 0:
         center, size = rig.space.center_m, rig.space.size_m
         raise UserError(
             f"{where}: space: no point of it is seen by two cameras (center_m [{center[0]:g},"
@@ -53,20 +50,9 @@ def warnings(rig: Rig) -> list[str]:
                 " the reference frame must have z up"
             )
     found += _upright_warnings(rig)
-    seen = _views_of_space(rig)
+    seen = coverage(rig)
     if seen is not None:
-        for entry, views in zip(rig.cameras.values(), seen, strict=True):
-            if not views.any():
-                found.append(
-                    f"camera {entry.name}: sees nothing of the space (1 m above the floor);"
-                    " check its extrinsics"
-                )
-        share = float((seen.sum(axis=0) >= 2).mean())
-        if share < 0.5:
-            found.append(
-                f"space: only {100 * share:.0f} % of it is seen by two cameras or more (1 m above"
-                " the floor); nobody is found in the rest"
-            )
+        found += seen.warnings()
     return found
 
 
@@ -103,10 +89,14 @@ def _check_baselines(rig: Rig, where: str) -> None:
         return
     distance, first, second = max(apart)
     if not distance <= MAX_BASELINE_M:
-        unit, factor = ("millimetres", 1000) if distance > 1000 else ("centimetres", 100)
+        millimetres = distance > 1000
+        unit, factor, flag = (
+            ("millimetres", 1000, "mm") if millimetres else ("centimetres", 100, "cm")
+        )
         raise UserError(
             f"{where}: cameras {first} and {second}: are {distance:,.0f} m apart, expected at most"
             f" {MAX_BASELINE_M:g} m; this looks like {unit}: divide translations by {factor}"
+            f" (mvssm rig import: --unit {flag})"
         )
     distance, first, second = min(apart)
     if distance < MIN_BASELINE_M:
@@ -140,21 +130,6 @@ def _upright_warnings(rig: Rig) -> list[str]:
     if len(up) >= 2 and max(up) < -0.3:
         return ["rig: all cameras are upside down; the reference frame must have z up"]
     return []
-
-
-def _views_of_space(rig: Rig) -> npt.NDArray[np.bool_] | None:
-    """Which camera sees which point of the space, [T, N]; None if a calibration is unknown."""
-    if not rig.cameras or any(entry.missing() for entry in rig.cameras.values()):
-        return None
-    along = [
-        center + size * (np.arange(_GRID) / (_GRID - 1) - 0.5)
-        for center, size in zip(rig.space.center_m, rig.space.size_m, strict=True)
-    ]
-    x, y = np.meshgrid(*along)
-    points = np.stack([x, y, np.full_like(x, rig.space.floor_m + _HEIGHT_M)], -1).reshape(-1, 3)
-    cameras = rig.to_cameras(dtype=torch.float64)
-    pixels, depth = project(cameras, torch.from_numpy(points))
-    return in_view(cameras, pixels, depth).numpy()
 
 
 def focus_m(rig: Rig) -> npt.NDArray[np.float64] | None:

@@ -69,17 +69,34 @@ def read_yaml(path: Path, what: str) -> dict[Any, Any]:
         raise UserError(f"{where}: is not a text file (UTF-8); is this another file?") from None
     except OSError as error:
         raise UserError(f"{where}: cannot be read ({error.strerror})") from error
-    try:
-        data = yaml.load(text, Loader=_Loader)  # a SafeLoader
-    except yaml.MarkedYAMLError as error:
-        raise UserError(f"{where}: {_yaml_problem(error)}") from None
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise UserError(f"{where}: is not valid YAML ({_one_line(error)})") from None
+    return parse_yaml(text, where)
+
+
+def parse_yaml(text: str, where: str) -> dict[Any, Any]:
+    """Read YAML whose top level is a mapping. ``where`` names its source in errors.
+
+    Raises:
+        UserError: as `read_yaml`.
+    """
+    documents = parse_documents(text, where)
+    if len(documents) > 1:
+        raise UserError(f"{where}: has {len(documents)} documents ('---'), expected one")
+    data = documents[0] if documents else None
     if data is None:
         raise UserError(f"{where}: is empty")
     if not isinstance(data, dict):
         raise UserError(f"{where}: expected keys and values at the top level, got {kind(data)}")
     return data
+
+
+def parse_documents(text: str, where: str) -> list[Any]:
+    """The documents of a YAML (or JSON) text, read as strictly as `read_yaml`."""
+    try:
+        return list(yaml.load_all(text, Loader=_Loader))  # a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        raise UserError(f"{where}: {_yaml_problem(error)}") from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise UserError(f"{where}: is not valid YAML ({_one_line(error)})") from None
 
 
 class Section:

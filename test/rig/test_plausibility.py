@@ -73,10 +73,11 @@ def test_one_camera_alone_seeing_the_space_is_not_enough():
 
 
 def test_a_camera_that_looks_away_is_warned_of():
-    rig = with_camera(ring(), looking("c2", (-5, 0, 2), (-10, 0, 1)))
+    rig = with_camera(ring(), looking("c2", (-5, 0, 2), (-10, 0, 3)))
     plausibility.check(rig, "rig")
     assert plausibility.warnings(rig) == [
-        "camera c2: sees nothing of the space (1 m above the floor); check its extrinsics"
+        "camera c2: sees nothing of the space (1 m above the floor) and looks 180 degrees past its"
+        " middle; check its extrinsics"
     ]
 
 
