@@ -13,7 +13,7 @@ from mvssm_ros.cli import main
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig import diagnosis
 from mvssm_ros.rig.diagnosis_report import check_with_people, describe, find
-from mvssm_ros.rig.keypoint_sequence import KeypointSequence, load_keypoints
+from mvssm_ros.rig.keypoint_sequence import KeypointSequence
 from mvssm_ros.rig.people_in_views import seen_joints
 from mvssm_ros.rig.rig_file import load_rig
 
@@ -200,51 +200,3 @@ def test_keypoints_that_do_not_fit(tmp_path):
     nobody = replace(sequence, keypoints=np.zeros_like(sequence.keypoints))
     with pytest.raises(UserError, match="nobody in them is seen by three"):
         check_with_people(RIG, saved(nobody, tmp_path / "c.npz"))
-
-
-def test_what_is_written_is_read(tmp_path):
-    sequence = people_seen(RIG, 5)
-    again = load_keypoints(saved(sequence, tmp_path / "a.npz"))
-    np.testing.assert_array_equal(again.keypoints, sequence.keypoints)
-    assert again.cameras == sequence.cameras
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (
-            {"keypoints": np.zeros((5, 4, 1, 17, 3))},
-            "expected numbers [frames, cameras, people, 15, 3]",
-        ),
-        ({"keypoints": np.zeros((5, 4, 1, 15, 3), complex)}, "keypoints: expected numbers"),
-        ({"stamps_ns": np.arange(5.0)}, "stamps_ns: expected 5 integers"),
-        ({"stamps_ns": np.zeros(5, int)}, "stamps_ns: must ascend"),
-        ({"cameras": np.array(["a", "b"])}, "cameras: expected 4 names"),
-        ({"cameras": np.array(["a", "a", "b", "c"])}, "a name is given twice"),
-        ({"cameras": np.array(["a", None], object)}, "no .npz of plain arrays"),
-    ],
-)
-def test_bad_keypoint_files(tmp_path, change, words):
-    contents = {
-        "keypoints": np.zeros((5, 4, 1, 15, 3)),
-        "stamps_ns": np.arange(5),
-        "cameras": np.array(["a", "b", "c", "d"]),
-    }
-    np.savez(tmp_path / "a.npz", **(contents | change))
-    with pytest.raises(UserError) as caught:
-        load_keypoints(tmp_path / "a.npz")
-    assert words in str(caught.value)
-
-
-def test_what_is_no_keypoint_file(tmp_path):
-    with pytest.raises(UserError, match="there is no such file"):
-        load_keypoints(tmp_path / "none.npz")
-    (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(UserError, match=r"is no \.npz"):
-        load_keypoints(tmp_path / "text.npz")
-    np.save(tmp_path / "one.npy", np.zeros(3))
-    with pytest.raises(UserError, match=r"expected an \.npz"):
-        load_keypoints(tmp_path / "one.npy")
-    np.savez(tmp_path / "lacks.npz", keypoints=np.zeros(3))
-    with pytest.raises(UserError, match="lacks stamps_ns, cameras; it has keypoints"):
-        load_keypoints(tmp_path / "lacks.npz")
