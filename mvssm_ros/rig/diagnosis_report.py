@@ -17,7 +17,7 @@ from mvssm_ros.rig.rig_file import Rig
 
 _MAX_FRAMES = 200
 _HEIGHT_M = 1.0  # where people are, roughly, above the floor
-_NEARLY = 0.15  # other causes that leave so much more than the best are told
+_NEARLY = 0.05  # other causes that leave at most so much more than the best are told
 
 
 def check_with_people(rig: Rig, path: str | Path) -> list[str]:

@@ -52,7 +52,7 @@ def figure_of(rig: Rig, title: str = "") -> Any:
         raise UserError("rig show: no camera has extrinsics in the rig file; they come from TF")
     colors = {entry.name: _COLORS[i % len(_COLORS)] for i, entry in enumerate(placed)}
     length_m = _frustum_length_m(rig, placed)
-    figure = Figure(figsize=(15.5, 6.8), dpi=110, facecolor="white")
+    figure = Figure(figsize=(15.5, 6.4), dpi=110, facecolor="white")
     FigureCanvasAgg(figure)
     layout = figure.add_gridspec(1, 2, width_ratios=(1.25, 1), left=0.03, right=0.96, top=0.92,
                                  bottom=0.09, wspace=0.08)  # fmt: skip
@@ -108,7 +108,7 @@ def _draw_3d(
             *(1.25 * tip), name, color=color, fontsize=10, weight="bold", ha="center", va="center"
         )
     axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-    axes.set_box_aspect(high - low, zoom=1.3)
+    axes.set_box_aspect(high - low, zoom=1.2)
     axes.set(xlabel="x, m", ylabel="y, m", zlabel="z, m")
     for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
         axis.set_pane_color((1, 1, 1, 0))
@@ -145,7 +145,9 @@ def _draw_above(
         labels = [str(i) for i in range(len(levels))]
         if len(placed) >= len(levels):
             labels[-1] += "+"
-        bar = figure.colorbar(shown, ax=axes, ticks=range(len(levels)), fraction=0.032, pad=0.02)
+        bar = figure.colorbar(
+            shown, ax=axes, ticks=range(len(levels)), fraction=0.032, pad=0.02, shrink=0.75
+        )
         bar.ax.set_yticklabels(labels)
         bar.set_label("cameras that see the place, 1 m above the floor", color=_INK, fontsize=9)
         bar.outline.set_visible(False)

@@ -89,14 +89,10 @@ def _check_baselines(rig: Rig, where: str) -> None:
         return
     distance, first, second = max(apart)
     if not distance <= MAX_BASELINE_M:
-        millimetres = distance > 1000
-        unit, factor, flag = (
-            ("millimetres", 1000, "mm") if millimetres else ("centimetres", 100, "cm")
-        )
+        unit, factor = ("millimetres", 1000) if distance > 1000 else ("centimetres", 100)
         raise UserError(
             f"{where}: cameras {first} and {second}: are {distance:,.0f} m apart, expected at most"
             f" {MAX_BASELINE_M:g} m; this looks like {unit}: divide translations by {factor}"
-            f" (mvssm rig import: --unit {flag})"
         )
     distance, first, second = min(apart)
     if distance < MIN_BASELINE_M:

@@ -36,6 +36,7 @@ DISTRIBUTIONS = {
     "ai_edge_litert": "ai-edge-litert",
     "cv2": "opencv-python-headless",
     "mamba_ssm": "mamba-ssm",
+    "mpl_toolkits": "matplotlib",
     "yaml": "pyyaml",
 }
 # Imported only where they happen to be installed, behind a fallback; torch brings triton.

@@ -74,7 +74,12 @@ def import_rig(paths: list[str], name: str | None = None, options: Options | Non
     else:
         raise UserError(f"unknown format {name}; known: {', '.join(FORMATS)}")
     cameras = place(cameras, options, where, first_camera_world=name in ("kalibr", "opencv"))
-    return finish(cameras, where, frame)
+    try:
+        return finish(cameras, where, frame)
+    except UserError as error:
+        if "looks like" in str(error) and "unit_m" in FORMATS[name][1]:
+            raise UserError(f"{error} (--unit mm, --unit cm)") from None
+        raise
 
 
 def guess(paths: list[str]) -> str:
