@@ -113,7 +113,12 @@ def run(args: argparse.Namespace) -> int:
         _print(report)
     print_synchronizer(report["synchronizer"])
     if args.json:
-        Path(args.json).write_text(json.dumps(report, indent=2, default=str) + "\n")
+        path = Path(args.json)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(report, indent=2, default=str) + "\n")
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from error
     return 0
 
 

@@ -64,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.scenes < 1:
         raise UserError(f"--scenes is {args.scenes}: expected at least 1")
+    if args.score_threshold is not None and not 0 <= args.score_threshold <= 1:
+        raise UserError(f"--score-threshold is {args.score_threshold:g}: expected 0 to 1")
     names = METHODS if args.method == "all" else tuple(args.method.split(","))
     unknown = [name for name in names if name not in METHODS]
     if unknown:

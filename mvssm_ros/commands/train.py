@@ -56,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(
                 f"--{name.replace('_', '-')} is {getattr(args, name)}: expected at least 1"
             )
+    if not 0 < args.learning_rate < 1:
+        raise UserError(f"--learning-rate is {args.learning_rate:g}: expected above 0, below 1")
     config = replace(
         TrainingConfig(),
         steps=args.steps,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -132,7 +133,7 @@ class Trainer:
         path = self.folder / CHECKPOINT
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = read_checkpoint(path)
         asked = json.loads(json.dumps([asdict(self.network), asdict(self.config)]))
         if state["settings"] != asked:
             differ = [
@@ -145,6 +146,11 @@ class Trainer:
                 f"{path} was trained with other settings ({', '.join(differ)} differ): "
                 "give the same ones to resume, or another folder to start anew "
                 "(with --start-from to begin with exported weights)"
+            )
+        if state["world"] != self.world:
+            raise UserError(
+                f"{path} was trained by {state['world']} processes, got {self.world}: the number "
+                "decides the outcome; give the same one, or another folder to start anew"
             )
         self.model.load_state_dict(state["model"])
         self.average = state["average"]
@@ -257,6 +263,21 @@ class Trainer:
         return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What `Trainer.save` wrote. Raises UserError where it is damaged or something else."""
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        if not {"settings", "model", "average", "optimizer", "step", "world"} <= set(state):
+            raise KeyError("keys are missing")
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError, EOFError,
+            pickle.UnpicklingError) as error:  # fmt: skip
+        raise UserError(
+            f"{path} is no checkpoint of a training, or is damaged ({type(error).__name__}): "
+            "remove it to start anew, or give another folder"
+        ) from None
+    return dict(state)
+
+
 def train(
     network: MVSSMConfig,
     config: TrainingConfig,
@@ -264,8 +285,19 @@ def train(
     processes: int = 1,
     save_every: int = 200,
 ) -> None:
-    """Train in `folder` with `processes` processes; blocks until done."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Train in `folder` with `processes` processes; blocks until done.
+
+    Raises UserError before anything is started: the folder cannot be made, its checkpoint is
+    damaged or of other settings, the weights to start from do not fit.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    done = Trainer(network, config, folder, 0, processes).step
+    if done >= config.steps:
+        print(f"{folder} is already trained to its {done} steps")
+        return
     if processes == 1:
         _work(0, network, config, folder, 1, save_every)
         return
@@ -298,7 +330,7 @@ def export(folder: Path, path: Path) -> None:
     checkpoint = folder / CHECKPOINT
     if not checkpoint.is_file():
         raise UserError(f"{checkpoint} does not exist: train there first")
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    state = read_checkpoint(checkpoint)
     network, settings = state["settings"]
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in network.items()}
     provenance = {

@@ -111,6 +111,29 @@ def test_resuming_with_other_settings_is_refused(tmp_path):
         Trainer(NETWORK, replace(TRAINING, learning_rate=1.0), tmp_path)
 
 
+@pytest.mark.parametrize("processes", [1, 2])
+def test_mistakes_are_told_before_anything_starts(tmp_path, processes):
+    (tmp_path / "text.safetensors").write_text("hello")
+    start = replace(TRAINING, start_from=str(tmp_path / "text.safetensors"))
+    with pytest.raises(UserError, match=r"text\.safetensors"):
+        train(NETWORK, start, tmp_path / "a", processes)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "checkpoint.pt").write_text("hello")
+    with pytest.raises(UserError, match="no checkpoint of a training"):
+        train(NETWORK, TRAINING, tmp_path / "b", processes)
+    with pytest.raises(UserError, match="cannot be made"):
+        train(NETWORK, TRAINING, tmp_path / "text.safetensors" / "c", processes)
+
+
+def test_another_number_of_processes_is_refused_and_a_finished_run_is_told(tmp_path, capsys):
+    short = replace(TRAINING, steps=1)
+    train(NETWORK, short, tmp_path)
+    train(NETWORK, short, tmp_path)
+    assert "already trained to its 1 steps" in capsys.readouterr().out
+    with pytest.raises(UserError, match="trained by 1 processes, got 2"):
+        train(NETWORK, short, tmp_path, 2)
+
+
 def test_two_processes_train_log_and_export(tmp_path):
     train(NETWORK, TRAINING, tmp_path, processes=2, save_every=2)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
