@@ -38,7 +38,8 @@ class People:
     joints_m [P, 15, 3]; covariance_m2 [P, 15, 3, 3]; joint_confidence [P, 15] 0..1;
     observed [P, 15]: at least two views support the joint; view_used [P, 15, T]: which;
     score [P]; reprojection_px [T]: median distance, in raw pixels, between the joints and the
-    nearest keypoints (NaN without any within 150 px of a 960-px image); in_view, seen [P, T]: the
+    keypoints that support them, or, where few do, the nearest ones within 150 px of a 960-px image
+    (NaN without any); in_view, seen [P, T]: the
     view ought to see the person (most joints are inside its image), and it does, trusted or not;
     timings_ms: stage -> ms.
     """
@@ -192,11 +193,13 @@ class Predictor:
             clock.lap("propose")
         found = self._run(pyramid, scaled, start)
         clock.lap("network")
-        near, _ = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), SUPPORT_PX)
-        ought = _in_view(found.poses_m, network_px)
+        drawn_px = drawn[0].cpu()
+        near, near_px = claim_keypoints(found.poses_m, network_px, drawn_px, SUPPORT_PX)
         # from farther off, so that a camera with a wrong calibration is not one without an error
-        _, distance = claim_keypoints(found.poses_m, network_px, drawn[0].cpu(), _NEAREST_PX)
-        distance = distance.reshape(-1, len(views)) / scale.numpy()
+        far, far_px = claim_keypoints(found.poses_m, network_px, drawn_px, _NEAREST_PX)
+        astray = 2 * near.sum((0, 1)) < far.sum((0, 1))  # [T]
+        distance = np.where(astray, far_px, near_px).reshape(-1, len(views)) / scale.numpy()
+        ought = _in_view(found.poses_m, network_px)
         return self._answer(found, near & use, near, ought, _median_of_columns(distance), clock)
 
     def _network_cameras(self, cameras: Cameras, scale: Tensor, offset_px: Tensor) -> Cameras:

@@ -154,6 +154,7 @@ def _pose_parameters(settings: Play) -> dict[str, object]:
     parameters: dict[str, object] = {
         "rig_file": str(settings.rig_file),
         "model.weights": settings.weights,
+        "calibration.leave_out": False,  # all four views, also with the shipped calibration
         "model.tiles": False,  # the man fills these images: nothing smaller is looked for
         "qos_overrides": {**overrides, "/people": {"publisher": _KEPT}},
     }
