@@ -39,9 +39,8 @@ class People:
     observed [P, 15]: at least two views support the joint; view_used [P, 15, T]: which;
     score [P]; reprojection_px [T]: median distance, in raw pixels, between the joints and the
     keypoints that support them, or, where few do, the nearest ones within 150 px of a 960-px image
-    (NaN without any); in_view, seen [P, T]: the
-    view ought to see the person (most joints are inside its image), and it does, trusted or not;
-    timings_ms: stage -> ms.
+    (NaN without any); in_view, seen [P, T]: the view ought to see the person (most joints are
+    inside its image), and it does, trusted or not; timings_ms: stage -> ms.
     """
 
     joints_m: np.ndarray
@@ -181,11 +180,13 @@ class Predictor:
         drawn[..., :2] *= scale.to(self.device)[:, None, None, None]
         network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
         use = np.ones(len(views), bool) if trusted is None else np.asarray(trusted, bool)
-        _check_views(cameras.select(np.flatnonzero(use).tolist()), int(use.sum()))
-        seen = drawn[:, torch.from_numpy(use).to(self.device)]
-        scaled = Cameras.stack([network_px.select(np.flatnonzero(use).tolist())]).to(self.device)
+        chosen = np.flatnonzero(use).tolist()
+        given = cameras.select(chosen)
+        _check_views(given, len(chosen))
+        seen = drawn[:, chosen]
+        scaled = Cameras.stack([network_px.select(chosen)]).to(self.device)
         with torch.inference_mode():
-            pyramid = draw_pyramid(seen, canvas_size(cameras.size_px[torch.from_numpy(use)]))
+            pyramid = draw_pyramid(seen, canvas_size(given.size_px))
         clock.lap("draw")
         start = self._grid(space)
         if self.network.config.n_proposals:
@@ -282,7 +283,8 @@ def _in_view(poses_m: Tensor, cameras: Cameras) -> np.ndarray:
     """[P, T] bool: most joints of the poses [P, J, 3] are inside the image."""
     p, j, _ = poses_m.shape
     poses = torch.nan_to_num(poses_m.float(), nan=1e6).flatten(0, 1)
-    inside = in_view(cameras.to(torch.float32), *project(cameras.to(torch.float32), poses))
+    cameras = cameras.to(torch.float32)
+    inside = in_view(cameras, *project(cameras, poses))
     return (inside.view(cameras.n_views, p, j).float().mean(-1) > 0.5).T.numpy()
 
 

@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from mvssm_ros.commands.benchmark_synchronizer import print_synchronizer, time_synchronizer
+from mvssm_ros.commands.output import write_text
 from mvssm_ros.errors import UserError
 from mvssm_ros.learning.evaluation import Scene, scenes_of
 from mvssm_ros.learning.synthetic.world import SyntheticWorld, WorldConfig
@@ -113,12 +114,7 @@ def run(args: argparse.Namespace) -> int:
         _print(report)
     print_synchronizer(report["synchronizer"])
     if args.json:
-        path = Path(args.json)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(report, indent=2, default=str) + "\n")
-        except OSError as error:
-            raise UserError(f"cannot write {path}: {error.strerror}") from error
+        write_text(Path(args.json), json.dumps(report, indent=2, default=str) + "\n")
     return 0
 
 

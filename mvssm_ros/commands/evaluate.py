@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mvssm_ros.commands.output import write_text
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.learning.evaluation import (
@@ -84,9 +85,9 @@ def run(args: argparse.Namespace) -> int:
     report = _report(rows, args)
     print(report)
     if args.markdown:
-        _write(Path(args.markdown), report + "\n")
+        write_text(Path(args.markdown), report + "\n")
     if args.json:
-        _write(
+        write_text(
             Path(args.json), json.dumps(_settings(args, names) | {"rows": _plain(rows)}, indent=1)
         )
     return 0
@@ -185,11 +186,3 @@ def _plain(rows: list[dict]) -> list[dict]:
         {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         for row in rows
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from error

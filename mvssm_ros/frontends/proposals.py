@@ -15,7 +15,7 @@ from torch import Tensor
 from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.geometry.triangulation import rays_world
-from mvssm_ros.network.candidates import start_pose
+from mvssm_ros.network.candidates import start_pose, start_poses
 from mvssm_ros.network.decoder import crowding
 
 MIN_JOINTS = 3  # that two 2D people must share, their rays meeting
@@ -45,9 +45,7 @@ def two_view_proposals(
     scene has fewer, standing poses in the middle of its space, not real, make up the number.
     """
     standing = start_pose("relaxed").to(keypoints_px)
-    middle = standing.expand(len(keypoints_px), 1, -1, -1).clone()
-    middle[..., :2] += center_m[:, None, None]
-    middle[..., 2] += torch.as_tensor(floor_m, dtype=middle.dtype, device=middle.device)
+    middle = start_poses(center_m, size_m, (1, 1), "relaxed", floor_m)  # [B, 1, 15, 3]
     joints, met = _meet(cameras, keypoints_px)  # [B, N, J, 3], [B, N, J]
     score = met.sum(-1) * _plausible(joints, met, standing)
     centre = (joints[..., :2] * met.unsqueeze(-1)).sum(-2) / met.sum(-1, keepdim=True).clamp(1e-6)

@@ -294,13 +294,15 @@ def train(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from None
-    done = Trainer(network, config, folder, 0, processes).step
-    if done >= config.steps:
-        print(f"{folder} is already trained to its {done} steps")
+    trainer = Trainer(network, config, folder, 0, processes)
+    if trainer.step >= config.steps:
+        print(f"{folder} is already trained to its {trainer.step} steps")
         return
     if processes == 1:
-        _work(0, network, config, folder, 1, save_every)
+        torch.set_num_threads(1)
+        trainer.run(save_every=save_every)
         return
+    del trainer  # each process makes its own
     rendezvous = folder / ".rendezvous"
     rendezvous.unlink(missing_ok=True)
     torch.multiprocessing.spawn(
@@ -317,12 +319,10 @@ def _work(
     save_every: int,
 ) -> None:
     torch.set_num_threads(1)
-    if world > 1:
-        store = dist.FileStore(str(folder / ".rendezvous"), world)
-        dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
+    store = dist.FileStore(str(folder / ".rendezvous"), world)
+    dist.init_process_group("gloo", store=store, rank=rank, world_size=world)
     Trainer(network, config, folder, rank, world).run(save_every=save_every)
-    if world > 1:
-        dist.destroy_process_group()
+    dist.destroy_process_group()
 
 
 def export(folder: Path, path: Path) -> None:

@@ -54,8 +54,6 @@ class Pipeline:
 
     def __init__(self, node: LifecycleNode, configured: Configured) -> None:
         values = configured.values
-        self.max_reprojection_px: float = values["calibration.max_reprojection_px"]
-        self.leave_out: bool = values["calibration.leave_out"]
         self._node = node
         self._parts = configured
         self._cameras = list(configured.inputs.values())
@@ -150,8 +148,9 @@ class Pipeline:
             self._counts.complete += 1
         else:
             self._counts.partial += 1
+        max_px = self._parts.values["calibration.max_reprojection_px"]
         for name, error_px in zip(solved.used.cameras, solved.people.reprojection_px):
-            self._parts.inputs[name].note_reprojection(float(error_px), self.max_reprojection_px)
+            self._parts.inputs[name].note_reprojection(float(error_px), max_px)
         self._choose_witnesses()
         people = solved.people
         self._agreement.update(solved.used.cameras, people.in_view, people.seen)
@@ -163,7 +162,7 @@ class Pipeline:
         still = {name for name in inference.left_out if self._parts.inputs[name].disagreement > 0}
         others = [camera for camera in self._cameras if camera.name not in still]
         worst = max(others, key=lambda camera: camera.disagreement)
-        if not self.leave_out:
+        if not self._parts.values["calibration.leave_out"]:
             still.clear()
         elif worst.disagreement > 0 and len(others) > 3:
             still.add(worst.name)

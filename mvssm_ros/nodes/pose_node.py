@@ -158,9 +158,6 @@ class PoseNode(LifecycleNode):
         self._configured.values.update(values)
         self._configured.answers.apply(values)
         self._configured.inference.predictor.score_threshold = values["model.score_threshold"]
-        if self._pipeline is not None:
-            self._pipeline.max_reprojection_px = values["calibration.max_reprojection_px"]
-            self._pipeline.leave_out = values["calibration.leave_out"]
 
 
 def main(args: list[str] | None = None) -> int:

@@ -8,7 +8,7 @@ from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
 
-from ..nodes.conftest import ERROR, SIZE_PX, ring_of_cameras
+from ..nodes.conftest import ERROR, ring_of_cameras
 from .conftest import SUCCESS, WRONG_M, SimulatedRig, Trial
 
 ALL = 0b1111
@@ -130,4 +130,3 @@ def test_names_that_ros_cannot_have(world, untrained_weights, tmp_path):
     world.spin_until(lambda: world.said("kamera_süd", level=ERROR))
     (line,) = world.said(level=ERROR)
     assert "\n" not in line
-    assert SIZE_PX
