@@ -8,14 +8,17 @@ import pytest
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import CameraInfo
 
 from mvssm_ros.msg import (
+    CameraCalibration,
     CameraStatus,
     Joint,
     Keypoints2D,
     Keypoints2DArray,
     Person,
     PersonArray,
+    RigCalibration,
     RigStatus,
     SkeletonInfo,
 )
@@ -76,6 +79,12 @@ def test_keypoints_survive_the_wire():
     assert sent(keypoints) == keypoints
 
 
+def test_calibrations_survive_the_wire():
+    camera = CameraCalibration(name="left", intrinsics=CameraInfo(width=640, d=[0.1] * 5))
+    calibration = RigCalibration(source="refined", cameras=[camera])
+    assert sent(calibration) == calibration
+
+
 def test_statuses_survive_the_wire():
     camera = CameraStatus(name="left", state=CameraStatus.STALE, dropped_late=2**40)
     status = RigStatus(cameras=[camera], sets_partial=3)
@@ -89,7 +98,20 @@ def test_statuses_survive_the_wire():
     [
         (Joint, ["MISSING", "OBSERVED", "PREDICTED"]),
         (Person, ["TENTATIVE", "CONFIRMED", "COASTING", "LOST"]),
-        (CameraStatus, ["WAITING", "OK", "STALE", "NO_CALIBRATION", "BAD_IMAGE"]),
+        (
+            CameraStatus,
+            [
+                "WAITING",
+                "OK",
+                "STALE",
+                "NO_CALIBRATION",
+                "BAD_IMAGE",
+                "DISAGREES",
+                "FROZEN",
+                "OUT_OF_STEP",
+            ],
+        ),
+        (RigStatus, ["OK", "WARN", "ERROR"]),
     ],
 )
 def test_states_are_numbered_from_zero(message, names):
