@@ -179,14 +179,12 @@ class CameraInput:
 
     def note_frozen(self, frozen: bool) -> None:
         """Whether its content stays the same while that of the other cameras changes."""
-        if frozen:
-            self.problems.report(
-                FROZEN,
-                f"camera '{self.name}': it sends the same content again and again on '{self.topic}'"
-                " while the other cameras' changes, and is not used; restart its driver",
-            )
-        else:
-            self.problems.over(FROZEN)
+        self.problems.set(
+            FROZEN,
+            frozen,
+            f"camera '{self.name}': it sends the same content again and again on '{self.topic}'"
+            " while the other cameras' changes, and is not used; restart its driver",
+        )
 
     @property
     def disagreement(self) -> float:
@@ -197,14 +195,12 @@ class CameraInput:
 
     def note_left_out(self, left_out: bool) -> None:
         """Whether it is left out of the skeletons because it disagrees with the others."""
-        if left_out:
-            self.problems.report(
-                LEFT_OUT,
-                f"camera '{self.name}': its calibration disagrees with the other cameras', so it is"
-                " left out of the skeletons until it agrees again (calibration.leave_out)",
-            )
-        else:
-            self.problems.over(LEFT_OUT)
+        self.problems.set(
+            LEFT_OUT,
+            left_out,
+            f"camera '{self.name}': its calibration disagrees with the other cameras', so it is"
+            " left out of the skeletons until it agrees again (calibration.leave_out)",
+        )
 
     def judge_anew(self) -> None:
         """Forget the reprojection errors so far: another camera may have caused them."""

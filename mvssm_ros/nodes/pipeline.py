@@ -28,12 +28,11 @@ from mvssm_ros.nodes.deadline import DeadlineTimer
 from mvssm_ros.nodes.diagnostics import PipelineCounts, diagnostic_msg, rig_status_msg
 from mvssm_ros.nodes.inference import Inference
 from mvssm_ros.nodes.problems import Problems
+from mvssm_ros.nodes.rig_watch import RigWatch
 from mvssm_ros.nodes.worker import OneSlotWorker
-from mvssm_ros.rig.agreement import AgreementWatch
 from mvssm_ros.rig.image_set import ImageSet
-from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP, RigSynchronizer
+from mvssm_ros.rig.synchronizer import RigSynchronizer
 
-_FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is reported
 _GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
 _FINISH_WITHIN_S = 2.0  # what inference gets for its last set
 
@@ -62,7 +61,6 @@ class Pipeline:
         self._generation = 0  # counts resets: a set begun before one is not published after it
         self._last_set_s: float | None = None  # None: nobody can be there
         self._enabled = False
-        self._agreement = AgreementWatch(list(configured.inputs))
         self._sync = RigSynchronizer(
             list(configured.inputs),
             slop_ns=round(values["sync.slop"] * 1e9),
@@ -72,6 +70,9 @@ class Pipeline:
             on_set=self._take_set,
             on_reset=self._time_was_set_back,
             compensate=values["sync.compensate"],
+        )
+        self._watch = RigWatch(
+            self._cameras, self._sync, configured.inference, values, self._problems
         )
         self._worker: OneSlotWorker[ImageSet] = OneSlotWorker(
             self._solve, self._inference_failed, "inference"
@@ -148,31 +149,8 @@ class Pipeline:
             self._counts.complete += 1
         else:
             self._counts.partial += 1
-        max_px = self._parts.values["calibration.max_reprojection_px"]
-        for name, error_px in zip(solved.used.cameras, solved.people.reprojection_px):
-            self._parts.inputs[name].note_reprojection(float(error_px), max_px)
-        self._choose_witnesses()
-        people = solved.people
-        self._agreement.update(solved.used.cameras, people.in_view, people.seen)
+        self._watch.note_set(solved.used.cameras, solved.people)
         self._last_set_s = time.monotonic()
-
-    def _choose_witnesses(self) -> None:
-        """Leave out the camera that disagrees most, one at a time, as long as three remain."""
-        inference = self._parts.inference
-        still = {name for name in inference.left_out if self._parts.inputs[name].disagreement > 0}
-        others = [camera for camera in self._cameras if camera.name not in still]
-        worst = max(others, key=lambda camera: camera.disagreement)
-        if not self._parts.values["calibration.leave_out"]:
-            still.clear()
-        elif worst.disagreement > 0 and len(others) > 3:
-            still.add(worst.name)
-            for camera in others:
-                if camera is not worst:
-                    camera.judge_anew()
-        if still != inference.left_out:
-            inference.left_out = frozenset(still)
-            for camera in self._cameras:
-                camera.note_left_out(camera.name in still)
 
     def _inference_failed(self, error: Exception) -> None:
         self._counts.failed += 1
@@ -187,17 +165,14 @@ class Pipeline:
     def _report(self) -> None:
         """Once a second: rig_status, diagnostics, and what has gone silent."""
         now_ns = self._now_ns()
-        if now_ns == 0:
-            self._problems.report(
-                "clock",
-                "use_sim_time is true but nothing has come on /clock; start the simulation, play"
-                " the bag with --clock, or set use_sim_time to false",
-            )
-        else:
-            self._problems.over("clock")
+        self._problems.set(
+            "clock",
+            now_ns == 0,
+            "use_sim_time is true but nothing has come on /clock; start the simulation, play the"
+            " bag with --clock, or set use_sim_time to false",
+        )
         if self._enabled:
-            self._watch_cameras(now_ns)
-        self._watch_agreement()
+            self._watch.look(now_ns)
         last_set_s = self._last_set_s
         waited = last_set_s is not None and time.monotonic() - last_set_s > _GIVE_UP_AFTER_S
         if waited and not self._worker.busy:
@@ -216,40 +191,6 @@ class Pipeline:
                 self._problems.message,
             )
         )
-
-    def _watch_cameras(self, now_ns: int) -> None:
-        """Name the silent cameras; all at once, as when a recording ends, in one line."""
-        stale = [self._sync.is_stale(camera.name, now_ns) for camera in self._cameras]
-        over = all(stale) and any(camera.received for camera in self._cameras)
-        if over:
-            self._problems.report(
-                "input",
-                "nothing more comes from any camera: a recording has ended, or the drivers or the"
-                " network are down",
-            )
-        else:
-            self._problems.over("input")
-        for camera in self._cameras:
-            drops = self._sync.timing[camera.name].drops
-            unmatched = drops[OUT_OF_SLOP] + drops[NO_QUORUM]
-            camera.watch_clock(unmatched, self._sync.offset_ns(camera.name), self._sync.slop_ns)
-        for camera, is_stale in zip(self._cameras, stale):
-            if not (over and camera.received):
-                camera.watch(is_stale, _FIRST_MESSAGE_WITHIN_S)
-
-    def _watch_agreement(self) -> None:
-        """Name the cameras that never see the same people as the others."""
-        parties = self._agreement.parties()
-        if len(parties) > 1:
-            groups = " / ".join(", ".join(party) for party in parties)
-            self._problems.report(
-                "agreement",
-                f"cameras {groups} do not see the same people where they should: people may be"
-                " shown who are not there; check that no cables have changed places, and the"
-                " calibration (mvssm rig check)",
-            )
-        else:
-            self._problems.over("agreement")
 
     def _enable(self, enabled: bool) -> None:
         if enabled == self._enabled:

@@ -45,6 +45,13 @@ class Problems:
         if was_there:
             self._logger.info(f"{self._name}: {kind} problem is over")
 
+    def set(self, kind: str, present: bool, text: str) -> None:
+        """This problem is there now, or it is not."""
+        if present:
+            self.report(kind, text)
+        else:
+            self.over(kind)
+
     def has(self, kind: str) -> bool:
         return kind in self._texts
 
