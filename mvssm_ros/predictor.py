@@ -24,6 +24,8 @@ from mvssm_ros.geometry.support import claim_keypoints
 from mvssm_ros.network.mvssm import MVSSM, Detections3D
 from mvssm_ros.network.pyramid import FeaturePyramid
 from mvssm_ros.network.weights import SHIPPED, load_network, load_state, read_weights
+from mvssm_ros.uncertainty import SHIPPED as SHIPPED_COVARIANCE
+from mvssm_ros.uncertainty import CovarianceModel
 
 SUPPORT_PX = 30.0  # a view supports a joint when it has a keypoint this near (960-px images)
 _NEAREST_PX = 150.0  # the reprojection error looks so far for the keypoint that a joint belongs to
@@ -69,6 +71,7 @@ class Predictor:
         device: str = "cpu",
         score_threshold: float = 0.1,
         max_people: int = 16,
+        covariance_model: CovarianceModel | None = SHIPPED_COVARIANCE,
     ):
         self.device = _device(device)
         self.network = network.to(self.device).eval().requires_grad_(False)
@@ -77,6 +80,7 @@ class Predictor:
         self.detector = detector
         self.score_threshold = score_threshold
         self.max_people = max_people
+        self.covariance_model = covariance_model  # None: covariances as the network gives them
 
     @classmethod
     def from_pretrained(cls, weights: str | Path | None = None, **options: Any) -> Predictor:
@@ -251,10 +255,14 @@ class Predictor:
         real = (observed.sum(-1) >= _MIN_JOINTS) & torch.isfinite(found.poses_m).all(-1).all(
             -1
         ).numpy()
+        covariance = found.covariance_m2.numpy()
+        if self.covariance_model is not None:
+            confidence = found.joint_scores.numpy()
+            covariance = self.covariance_model.honest(covariance, confidence, used.sum(-1))
         clock.lap("finish")
         return People(
             joints_m=found.poses_m.numpy()[real],
-            covariance_m2=found.covariance_m2.numpy()[real],
+            covariance_m2=covariance[real],
             joint_confidence=found.joint_scores.numpy()[real],
             observed=observed[real],
             view_used=used[real],

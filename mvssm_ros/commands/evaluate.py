@@ -57,6 +57,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--score-threshold", type=float, help="report people above this score (default: the node's)"
     )
+    parser.add_argument(
+        "--tracking",
+        action="store_true",
+        help="instead: follow the people of synthetic crowds of 2, 4, 6 and 10",
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="of each crowd, with --tracking (default: 60)"
+    )
+    parser.add_argument(
+        "--covariance",
+        action="store_true",
+        help="instead: errors against what the network's and the calibrated covariances say",
+    )
+    parser.add_argument(
+        "--covariance-fit",
+        action="store_true",
+        help="the same with constants fitted anew, to other scenes",
+    )
     parser.add_argument("--device", default="cpu", help="for the network (default: cpu)")
     parser.add_argument("--json", metavar="FILE", help="write settings and figures as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
@@ -67,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--scenes is {args.scenes}: expected at least 1")
     if args.score_threshold is not None and not 0 <= args.score_threshold <= 1:
         raise UserError(f"--score-threshold is {args.score_threshold:g}: expected 0 to 1")
+    if args.tracking or args.covariance or args.covariance_fit:
+        return _run_other(args)
     names = METHODS if args.method == "all" else tuple(args.method.split(","))
     unknown = [name for name in names if name not in METHODS]
     if unknown:
@@ -90,6 +110,23 @@ def run(args: argparse.Namespace) -> int:
         write_text(
             Path(args.json), json.dumps(_settings(args, names) | {"rows": _plain(rows)}, indent=1)
         )
+    return 0
+
+
+def _run_other(args: argparse.Namespace) -> int:
+    """--tracking or --covariance in place of single scenes."""
+    from mvssm_ros.commands import evaluate_covariance, evaluate_tracking
+
+    if args.tracking:
+        text, figures = evaluate_tracking.report(args)
+    else:
+        text, figures = evaluate_covariance.report(args, _view_numbers(args.views))
+    print(text)
+    if args.markdown:
+        write_text(Path(args.markdown), text + "\n")
+    if args.json:
+        plain = {k: _plain(v) if isinstance(v, list) else v for k, v in figures.items()}
+        write_text(Path(args.json), json.dumps(plain, indent=1))
     return 0
 
 

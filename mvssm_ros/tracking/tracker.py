@@ -1,0 +1,230 @@
+"""People over time: who is who, where they are now, how fast they move, and how sure that is.
+
+Every set: everybody is predicted to its stamp (`body_filter`), the bodies are shared out among them
+(`association`), those who got one are corrected by it. What is left over and is nobody's second
+body becomes somebody new, tentative until seen often enough. Who is not seen coasts where the
+prediction says, ever less sure, and is then given up. Ids are never used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from mvssm_ros.tracking import body_filter
+from mvssm_ros.tracking.association import assign, is_twin
+from mvssm_ros.tracking.body_filter import N_JOINTS, Array
+from mvssm_ros.tracking.identity import Body, TrackedBody, TrackState
+from mvssm_ros.tracking.one_euro import OneEuro
+
+FILTERS = ("none", "one_euro", "kalman")
+_STAND_BACK = 4.0  # cost by which a tentative person gives way to a confirmed one
+
+
+@dataclass(frozen=True)
+class MovingBody(TrackedBody):
+    """A tracked body and how it moves; NaN where unknown.
+
+    joint_velocity_m_s              [J, 3]
+    joint_velocity_covariance_m2_s2 [J, 3, 3]
+    velocity_m_s                    [3]    of the trunk
+    velocity_covariance_m2_s2       [3, 3]
+    """
+
+    joint_velocity_m_s: Array
+    joint_velocity_covariance_m2_s2: Array
+    velocity_m_s: Array
+    velocity_covariance_m2_s2: Array
+
+
+@dataclass
+class _Track:
+    number: int
+    first_ns: int
+    last_ns: int
+    times_seen: int
+    body: Body  # as last seen
+    smoother: OneEuro = field(default_factory=OneEuro)
+
+
+class Tracker:
+    """Keeps the ids. `update` once per set, with increasing stamps; `reset` when time was set back.
+
+    The settings may be changed between updates.
+
+    Args:
+        filter_type: what is reported of a body that is seen. "kalman": the filtered joints, with
+            velocities and covariances; "one_euro": smoothed joints, "none": joints as measured,
+            both with the covariances as measured and without velocities. Who is not seen is
+            always predicted by the Kalman filter.
+        gate_m, max_speed_m_s: a body whose joints are on average further than gate_m, and
+            max_speed_m_s times the time since last seen, from where somebody is predicted is
+            somebody else, whatever the covariances say.
+        coast_s: how long a confirmed person is kept after being last seen.
+        confirm_sets: sets in which a person must have been seen before being confirmed.
+
+    Raises:
+        ValueError: an unknown filter_type.
+    """
+
+    def __init__(
+        self,
+        filter_type: str = "kalman",
+        gate_m: float = 0.5,
+        max_speed_m_s: float = 2.0,
+        coast_s: float = 1.5,
+        confirm_sets: int = 3,
+    ) -> None:
+        if filter_type not in FILTERS:
+            raise ValueError(f"filter_type '{filter_type}': expected {', '.join(FILTERS)}")
+        self.filter_type = filter_type
+        self.gate_m = gate_m
+        self.max_speed_m_s = max_speed_m_s
+        self.coast_s = coast_s
+        self.confirm_sets = confirm_sets
+        self._tracks: list[_Track] = []
+        self._motion = body_filter.nobody()  # a row a track
+        self._stamp_ns = 0  # of the latest set
+        self._count = 0
+
+    def update(self, bodies: Sequence[Body], stamp_ns: int) -> list[TrackedBody]:
+        """Give every body its identity.
+
+        Args:
+            bodies: the people of one set.
+            stamp_ns: stamp of the set.
+
+        Returns:
+            Those seen now, those coasting, and, this once, those given up with this set.
+        """
+        joints = np.array([b.joints_m for b in bodies], np.float64).reshape(-1, N_JOINTS, 3)
+        covariance = np.array([b.covariance_m2 for b in bodies]).reshape(*joints.shape, 3)
+        step_s = (stamp_ns - self._stamp_ns) * 1e-9
+        self._stamp_ns = stamp_ns
+        self._motion = body_filter.predict(self._motion, step_s)
+        matched = self._match(joints, covariance, stamp_ns)
+        self._see(matched, bodies, joints, covariance, stamp_ns)
+        self._begin(matched, bodies, joints, covariance, stamp_ns)
+        return self._report_and_forget(stamp_ns)
+
+    def reset(self) -> list[TrackedBody]:
+        """Give everybody up. Ids are not used again. Returns them all as LOST."""
+        velocity, velocity_cov = body_filter.body_velocity(self._motion)
+        lost: list[TrackedBody] = [
+            self._moving(i, TrackState.LOST, t.last_ns, velocity[i], velocity_cov[i])
+            for i, t in enumerate(self._tracks)
+        ]
+        self._tracks = []
+        self._motion = body_filter.nobody()
+        return lost
+
+    def _match(self, joints: Array, covariance: Array, stamp_ns: int) -> dict[int, int]:
+        """Row of the track -> index of the body."""
+        silent_s = np.array([(stamp_ns - t.last_ns) * 1e-9 for t in self._tracks])
+        tentative = np.array([t.times_seen < self.confirm_sets for t in self._tracks], bool)
+        reach = self.gate_m + self.max_speed_m_s * silent_s
+        return assign(self._motion, joints, covariance, reach, _STAND_BACK * tentative)
+
+    def _see(
+        self,
+        matched: dict[int, int],
+        bodies: Sequence[Body],
+        joints: Array,
+        covariance: Array,
+        stamp_ns: int,
+    ) -> None:
+        for row, k in matched.items():
+            track = self._tracks[row]
+            track.body, track.last_ns = bodies[k], stamp_ns
+            track.times_seen += 1
+        if not matched:
+            return
+        rows, ks = np.array(list(matched)), np.array(list(matched.values()))
+        seen = body_filter.correct(self._motion.take(rows), joints[ks], covariance[ks])
+        others = np.setdiff1d(np.arange(len(self._tracks)), rows)
+        order = np.argsort(np.concatenate([rows, others]))
+        self._motion = seen.join(self._motion.take(others)).take(order)
+
+    def _begin(
+        self,
+        matched: dict[int, int],
+        bodies: Sequence[Body],
+        joints: Array,
+        covariance: Array,
+        stamp_ns: int,
+    ) -> None:
+        """New tracks for bodies that are nobody's, and not the second body of somebody."""
+        taken = [joints[k] for k in matched.values()]
+        new = []
+        for k in sorted(set(range(len(bodies))) - set(matched.values())):
+            if not np.isfinite(joints[k]).all(-1).any() or is_twin(joints[k], taken):
+                continue
+            taken.append(joints[k])
+            new.append(k)
+            self._count += 1
+            self._tracks.append(_Track(self._count, stamp_ns, stamp_ns, 1, bodies[k]))
+        if new:
+            self._motion = self._motion.join(body_filter.begin(joints[new], covariance[new]))
+
+    def _report_and_forget(self, stamp_ns: int) -> list[TrackedBody]:
+        velocity, velocity_cov = body_filter.body_velocity(self._motion)
+        tracked: list[TrackedBody] = []
+        for i, track in enumerate(self._tracks):
+            state = self._state(track, stamp_ns)
+            tracked.append(self._moving(i, state, stamp_ns, velocity[i], velocity_cov[i]))
+        kept = np.flatnonzero([t.state != TrackState.LOST for t in tracked])
+        if len(kept) < len(tracked):
+            self._tracks = [self._tracks[i] for i in kept]
+            self._motion = self._motion.take(kept)
+        return tracked
+
+    def _state(self, track: _Track, stamp_ns: int) -> TrackState:
+        silent_ns = stamp_ns - track.last_ns
+        confirmed = track.times_seen >= self.confirm_sets
+        if silent_ns == 0:
+            return TrackState.CONFIRMED if confirmed else TrackState.TENTATIVE
+        coasting = confirmed and silent_ns * 1e-9 <= self.coast_s
+        return TrackState.COASTING if coasting else TrackState.LOST
+
+    def _moving(
+        self, row: int, state: TrackState, stamp_ns: int, velocity: Array, velocity_cov: Array
+    ) -> MovingBody:
+        """What is reported of a track at the stamp of the latest set."""
+        track, m = self._tracks[row], self._motion
+        silent_ns = stamp_ns - track.last_ns
+        seen = state in (TrackState.TENTATIVE, TrackState.CONFIRMED)
+        joints, cov, speed, speed_cov = (
+            m.position_m[row], m.pp[row], m.velocity_m_s[row], m.vv[row],
+        )  # fmt: skip
+        if seen and self.filter_type != "kalman":
+            velocity_cov, speed_cov = np.full((3, 3), np.nan), np.full_like(speed_cov, np.nan)
+            cov = track.body.covariance_m2
+            joints, speed = track.body.joints_m, np.full_like(speed, np.nan)
+            velocity = np.full(3, np.nan)
+            if self.filter_type == "one_euro":
+                joints = track.smoother(joints, stamp_ns)
+        unknown = ~np.isfinite(joints).all(-1)
+        body = replace(
+            track.body,
+            joints_m=np.where(unknown[:, None], np.nan, joints),
+            covariance_m2=np.where(unknown[:, None, None], np.nan, cov),
+        )
+        if not seen:
+            body = replace(
+                body,
+                observed=np.zeros_like(body.observed),
+                view_mask=np.zeros_like(body.view_mask),
+            )
+        return MovingBody(
+            track.number,
+            state,
+            stamp_ns - track.first_ns,
+            silent_ns,
+            body,
+            np.where(unknown[:, None], np.nan, speed),
+            np.where(unknown[:, None, None], np.nan, speed_cov),
+            velocity,
+            velocity_cov,
+        )
