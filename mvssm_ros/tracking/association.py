@@ -1,12 +1,14 @@
 """Which body of a set is which of the people known before.
 
 How far a body is from a person is the mean over the joints known in both of the Mahalanobis
-distance squared, each cut off, so that a few wrong joints cannot decide; both covariances count.
-What a pair costs is that and the logarithm of the covariance's volume: a person who has not been
-seen for long fits everything, and must not take the body of one whose place is well known. All
-pairs within the gates are weighed against each other at once (scipy's linear_sum_assignment), and
-against somebody being missed and somebody new being there. Who is left over is then weighed again
-without these: people who move quite unforeseen, but with nobody else about, keep their ids.
+distance squared, each cut off, so that a few wrong joints cannot decide, and, as much again, the
+distance of the two bodies as a whole: many joints that are unsure one by one are not so together.
+Both covariances count. What a pair costs is that and the logarithm of the covariance's volume: a
+person who has not been seen for long fits everything, and must not take the body of one whose place
+is well known. All pairs within the gates are weighed against each other at once (scipy's
+linear_sum_assignment), and against somebody being missed and somebody new being there. Who is left
+over is then weighed again without these: people who move quite unforeseen, but with nobody else
+about, keep their ids.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
-from mvssm_ros.tracking.body_filter import Array, Motion, squared_distance
+from mvssm_ros.tracking.body_filter import Array, Bools, Motion, median_of_joints, squared_distance
 
 GATE = 50.0  # of the mean over the joints; 3 if all goes as foreseen, but people start and stop suddenly
 _MOST = 100.0  # no joint counts for more
@@ -58,14 +60,30 @@ def assign(
         volume = np.linalg.slogdet(total)[1]  # 0 where not used
         n = use.sum(-1)
         far, volume = far.sum(-1) / n, volume.sum(-1) / n
-        good = far <= GATE
-        cost[person[good], body[good]] = (far + volume + handicap[person])[good]
+        whole = _whole_distance(off, use, motion.pp[person], covariance_m2[body])
+        good = (far <= GATE) & (whole <= GATE)
+        cost[person[good], body[good]] = (0.5 * (far + whole) + volume + handicap[person])[good]
     matched: dict[int, int] = {}
     for alone in (ALONE, _NEVER / 2):
         matched |= _cheapest(cost, alone + handicap)
         cost[list(matched)] = _NEVER
         cost[:, list(matched.values())] = _NEVER
     return matched
+
+
+def _whole_distance(gap_m: Array, use: Bools, predicted_m2: Array, measured_m2: Array) -> Array:
+    """Mahalanobis distance squared [P] of two bodies as a whole: of the median of the joints' gaps.
+
+    gap [P, J, 3], use [P, J], covariances [P, J, 3, 3]. The covariance is the joints' median in size:
+    errors of the prediction are taken as one, those of the measurement as half common.
+    """
+    n = use.sum(-1)
+    gap = median_of_joints(gap_m, use)
+    predicted, measured = (
+        median_of_joints(np.einsum("pjaa->pja", m), use) for m in (predicted_m2, measured_m2)
+    )
+    variance = predicted + (0.5 + 0.5 / n)[:, None] * measured  # along the world's axes
+    return np.asarray((gap**2 / variance).sum(-1))
 
 
 def _cheapest(cost: Array, alone: Array) -> dict[int, int]:
@@ -87,5 +105,5 @@ def is_twin(joints_m: Array, others_m: Array | Sequence[Array]) -> bool:
     distance = np.linalg.norm(others - joints_m, axis=-1)  # [M, J]
     known: npt.NDArray[np.bool_] = np.isfinite(distance)
     comparable = known.sum(-1) >= _MIN_JOINTS
-    middle = np.nanmedian(np.where(known[comparable], distance[comparable], np.nan), axis=-1)
+    middle = median_of_joints(distance[comparable, :, None], known[comparable])
     return bool((middle < SAME_BODY_M).any())

@@ -34,7 +34,7 @@ _SMALLEST_M2 = 12.0
 _PUSH = 3.0  # m/s^2 and m: how hard those who are too near step aside
 _HASTE_S = 0.35  # time constant of speeding up and slowing down
 _TURN_S = 0.25
-_POSTURE_S = 0.18  # time constant of each of the two lags between postures
+_POSTURE_S = 0.2  # time constant of each of the two lags between postures
 _FULL_GAIT_M_S = 0.5  # from this speed on the legs walk only
 _ACTIVITIES = ("walk", "meet", "stand", "sit")
 _WEIGHTS = (0.5, 0.15, 0.2, 0.15)
@@ -144,7 +144,7 @@ class _Walkers:
         stop_m = np.where(meeting, 0.65, 0.1)
         arrived = moving & (distance < stop_m)
         self.activity[arrived] = 2
-        self.left_s[arrived] = self.rng.uniform(1.0, 4.0, int(arrived.sum()))
+        self.left_s[arrived] = self.rng.uniform(1.0, 3.0, int(arrived.sum()))
         speed = self.pace * np.clip((distance - stop_m) / 0.5, 0.15, 1.0) * (moving & ~arrived)
         wanted = to_goal / np.maximum(distance, 1e-6)[:, None] * speed[:, None]
         self.velocity += (wanted - self.velocity) * _STEP_S / _HASTE_S + self._push() * _STEP_S
@@ -170,12 +170,15 @@ class _Walkers:
         return forward_kinematics(bodies, motion)
 
     def _begin(self, g: int) -> None:
-        """A new activity. Those who sit get up first."""
-        activity = int(self.rng.choice(4, p=_WEIGHTS))
+        """A new activity. Those who do not stand do so first."""
+        standing = self.activity[g] == _ACTIVITIES.index("stand")
+        activity = int(self.rng.choice(4, p=_WEIGHTS)) if standing else 2
         if _ACTIVITIES[activity] == "meet" and self.n == 1:
             activity = 0
         self.activity[g] = activity
-        self.left_s[g] = self.rng.uniform(2.0, 6.0) if activity >= 2 else 12.0
+        self.left_s[g] = self.rng.uniform(2.0, 6.0) if standing else 1.2
+        if activity <= 1:
+            self.left_s[g] = 12.0
         self.goal[g] = self.rng.uniform(self.low, self.high)
         if _ACTIVITIES[activity] == "meet":
             others = np.delete(np.arange(self.n), g)
@@ -190,7 +193,8 @@ class _Walkers:
         nearness = np.clip(_APART_M + 0.15 - distance, 0.0, None) / 0.15
         aside = np.stack([-apart[..., 1], apart[..., 0]], -1)  # and past each other
         direction = (apart + 0.3 * aside) / np.maximum(distance, 1e-3)[..., None]
-        return np.asarray(_PUSH * (nearness[..., None] * direction).sum(1))
+        seated = self.activity == _ACTIVITIES.index("sit")
+        return np.asarray(_PUSH * (nearness[..., None] * direction).sum(1) * ~seated[:, None])
 
     def _turn(self, meeting: np.ndarray, to_goal: np.ndarray) -> None:
         """Headings follow the way walked, or the one who is met."""
@@ -204,7 +208,9 @@ class _Walkers:
         """Angles [G, A]: legs and arms swing with the speed, as in `people`."""
         angles = self.angles.copy()
         speed = np.linalg.norm(self.velocity, axis=-1)
-        share = np.clip(speed / _FULL_GAIT_M_S, 0, 1)
+        knees = [ANGLES.index("knee_left"), ANGLES.index("knee_right")]
+        upright = np.clip(1.2 - angles[:, knees].mean(-1), 0, 1)  # nobody walks who still sits
+        share = np.clip(speed / _FULL_GAIT_M_S, 0, 1) * upright
         stride = np.deg2rad(10 + 13 * speed)
         for sign, side in ((1.0, "left"), (-1.0, "right")):
             swing = sign * np.sin(self.phase)
