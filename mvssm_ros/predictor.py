@@ -161,11 +161,14 @@ class Predictor:
         keypoints: Sequence[np.ndarray],
         space: Any,
         trusted: np.ndarray | None = None,
+        start_poses_m: np.ndarray | None = None,
     ) -> People:
         """keypoints: panoptic15 [P, 15, 3] a view: x, y in raw px, confidence (0 = missing).
 
         trusted [T] bool, at least two True: a view that is not is a witness only. It adds nothing
         to the people, but its reprojection error is measured against them.
+        start_poses_m [K, 15, 3]: where people are expected (`Tracker.start_poses_m`); they join the
+        start poses, of weights whose number of candidates is not fixed.
         """
         if self.frontend != "keypoints":
             raise UserError(
@@ -196,6 +199,13 @@ class Predictor:
         if self.network.config.n_proposals:
             start = torch.cat([start, self._proposals(scaled, seen, space)], 1)
             clock.lap("propose")
+        if (
+            start_poses_m is not None
+            and len(start_poses_m)
+            and not self.network.config.n_candidates
+        ):
+            expected = torch.from_numpy(np.asarray(start_poses_m, np.float32)).to(self.device)
+            start = torch.cat([start, expected[None]], 1)
         found = self._run(pyramid, scaled, start)
         clock.lap("network")
         drawn_px = drawn[0].cpu()

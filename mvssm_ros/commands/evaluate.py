@@ -60,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tracking",
         action="store_true",
-        help="instead: follow the people of synthetic crowds of 2, 4, 6 and 10",
+        help="instead: follow the people of synthetic crowds, five views at 10 Hz",
+    )
+    parser.add_argument(
+        "--people", default="2,4,6,10", help="in each crowd, with --tracking (default: %(default)s)"
     )
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="of each crowd, with --tracking (default: 60)"
@@ -114,11 +117,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_other(args: argparse.Namespace) -> int:
-    """--tracking or --covariance in place of single scenes."""
+    """--tracking or --covariance in place of AP on single scenes."""
     from mvssm_ros.commands import evaluate_covariance, evaluate_tracking
 
     if args.tracking:
-        text, figures = evaluate_tracking.report(args)
+        text, figures = evaluate_tracking.report(args, _numbers("--people", args.people, 1))
     else:
         text, figures = evaluate_covariance.report(args, _view_numbers(args.views))
     print(text)
@@ -163,12 +166,19 @@ def _rigs(args: argparse.Namespace) -> list[tuple[str, int, Cameras | None]]:
 
 
 def _view_numbers(text: str) -> list[int]:
+    numbers = _numbers("--views", text, 0)
+    if min(numbers) < 2:
+        raise UserError(f"--views '{text}': 3D needs at least 2 views")
+    return numbers
+
+
+def _numbers(option: str, text: str, least: int) -> list[int]:
     try:
         numbers = [int(part) for part in text.split(",")]
     except ValueError:
-        raise UserError(f"--views '{text}': expected whole numbers, as in 2,3,5,8") from None
-    if min(numbers) < 2:
-        raise UserError(f"--views '{text}': 3D needs at least 2 views")
+        raise UserError(f"{option} '{text}': expected whole numbers, as in 2,3,5,8") from None
+    if min(numbers) < least:
+        raise UserError(f"{option} '{text}': expected at least {least}")
     return numbers
 
 

@@ -14,7 +14,6 @@ from mvssm_ros.tracking.body_filter import TRUNK
 from mvssm_ros.tracking.identity import IdentityTracker
 from mvssm_ros.tracking.tracker import FILTERS, Tracker
 
-CROWDS = (2, 4, 6, 10)
 VIEWS = 5
 RATE_HZ = 10.0
 _ENDS = (5, 8, 11, 14)  # wrists and ankles
@@ -29,7 +28,7 @@ def trackers() -> dict[str, Callable[[], tracking.Follows]]:
     return made | {"nearest pose": IdentityTracker}
 
 
-def report(args: argparse.Namespace) -> tuple[str, dict]:
+def report(args: argparse.Namespace, crowds: list[int]) -> tuple[str, dict]:
     """The tables as Markdown, and all figures.
 
     Raises UserError where motmetrics is not installed or an argument cannot be.
@@ -40,7 +39,7 @@ def report(args: argparse.Namespace) -> tuple[str, dict]:
         raise UserError(f"--seconds is {args.seconds:g}: expected at least 1")
     predictor = Predictor.from_pretrained(args.weights, device=args.device)
     rows = []
-    for people in CROWDS:
+    for people in crowds:
         crowd = make_crowd(args.seed, people, VIEWS, args.seconds, RATE_HZ)
         bar = tqdm(range(len(crowd.stamps_ns)), desc=f"{people} people", leave=False)
         recording = tracking.record(predictor, crowd, bar)

@@ -120,6 +120,12 @@ class Tracker:
         self._motion = body_filter.nobody()
         return lost
 
+    def start_poses_m(self, stamp_ns: int) -> Array:
+        """[K, J, 3]: where those of whom every joint is known will be at a stamp. Changes nothing."""
+        step_s = (stamp_ns - self._stamp_ns) * 1e-9
+        expected = body_filter.predict(self._motion, step_s).position_m
+        return expected[np.isfinite(expected).all((-1, -2))]
+
     def _match(self, joints: Array, covariance: Array, stamp_ns: int) -> dict[int, int]:
         """Row of the track -> index of the body."""
         silent_s = np.array([(stamp_ns - t.last_ns) * 1e-9 for t in self._tracks])

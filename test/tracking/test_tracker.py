@@ -103,6 +103,36 @@ def test_half_the_cameras_lost_ids_stay_and_the_covariances_grow():
     assert deviation[59] == pytest.approx(deviation[29], rel=0.2)
 
 
+def test_who_leaves_one_pair_of_cameras_for_another_keeps_the_id():
+    """Between the two nobody sees all of him, and the second pair sees him 4 cm elsewhere."""
+    rng = np.random.default_rng(0)
+    tracker = Tracker()
+    for tick in range(50):
+        joints = STAND + np.array([-2.5 + 0.1 * tick, 0.04 * (tick > 26), 0.0])
+        if 20 <= tick < 27:
+            joints[rng.random(15) < 0.6] = np.nan
+        one = body(joints, 0.04 if 20 <= tick < 27 else 0.01, rng)
+        mask = np.full(15, 0b0011 if tick < 24 else 0b1100, np.uint64)
+        here = [] if tick in (23, 24) else [replace(one, view_mask=mask)]
+        tracked = tracker.update(here, tick * 100 * MS)
+        assert states(tracked).keys() == {1}
+    assert np.isfinite(tracked[0].body.joints_m).all()
+
+
+def test_where_people_are_expected_is_told_and_changes_nothing():
+    rng = np.random.default_rng(0)
+    tracker = Tracker()
+    assert tracker.start_poses_m(0).shape == (0, 15, 3)
+    half = STAND.copy()
+    half[9:] = np.nan
+    for tick in range(20):
+        tracker.update([at(0.1 * tick, rng=rng), body(half + 3)], tick * 100 * MS)
+    for _ in range(2):
+        expected = tracker.start_poses_m(2000 * MS)
+        assert expected.shape == (1, 15, 3)  # not the one of whom half is unknown
+        np.testing.assert_allclose(expected[0], STAND + np.array([2.0, 0.0, 0.0]), atol=0.05)
+
+
 def test_the_second_body_of_one_person_is_nobody():
     tracker = Tracker()
     for tick in range(10):
