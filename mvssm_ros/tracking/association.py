@@ -3,9 +3,9 @@
 How far a body is from a person is the mean over the joints known in both of the Mahalanobis
 distance squared, each cut off, so that a few wrong joints cannot decide, and, as much again, the
 distance of the two bodies as a whole: many joints that are unsure one by one are not so together.
-Both covariances count. What a pair costs is that and the logarithm of the covariance's volume: a
-person who has not been seen for long fits everything, and must not take the body of one whose place
-is well known. All pairs within the gates are weighed against each other at once (scipy's
+Both covariances count. What a pair costs is the negative log likelihood of Student's t at that
+distance, with the covariance's volume: a person who has not been seen for long fits everything, and
+must not take the body of one whose place is well known. All pairs within the gates are weighed against each other at once (scipy's
 linear_sum_assignment), and against somebody being missed and somebody new being there. Who is left
 over is then weighed again without these: people who move quite unforeseen, but with nobody else
 about, keep their ids.
@@ -21,10 +21,12 @@ from scipy.optimize import linear_sum_assignment
 
 from mvssm_ros.tracking.body_filter import Array, Bools, Motion, median_of_joints, squared_distance
 
-GATE = 50.0  # of the mean over the joints; 3 if all goes as foreseen, but people start and stop suddenly
-_MOST = 100.0  # no joint counts for more
+GATE = 150.0  # of either distance; 3 if all goes as foreseen, but people start and stop suddenly
+_MOST = 300.0  # no joint counts for more
 _MIN_JOINTS = 3  # known in both, or nothing can be said
-ALONE = 15.0  # cost of a person missed and another come: probabilities of 0.1 and 0.01 a m^3
+TAIL = 4.0  # degrees of freedom of Student's t: people start and stop as no Gaussian does
+ALONE = 0.0  # cost of a person missed and another come; found on crowds
+COMPANY_M = 1.0  # nearer bodies can be taken for one another
 _NEVER = 1e6
 SAME_BODY_M = 0.2  # median joint distance of two bodies that can only be one
 
@@ -62,13 +64,13 @@ def assign(
         far, volume = far.sum(-1) / n, volume.sum(-1) / n
         whole = _whole_distance(off, use, motion.pp[person], covariance_m2[body])
         good = (far <= GATE) & (whole <= GATE)
-        cost[person[good], body[good]] = (0.5 * (far + whole) + volume + handicap[person])[good]
-    matched: dict[int, int] = {}
-    for alone in (ALONE, _NEVER / 2):
-        matched |= _cheapest(cost, alone + handicap)
-        cost[list(matched)] = _NEVER
-        cost[:, list(matched.values())] = _NEVER
-    return matched
+        surprise = (TAIL + 3) * np.log1p(0.5 * (far + whole) / TAIL)
+        cost[person[good], body[good]] = (surprise + volume + handicap[person])[good]
+    matched = _cheapest(cost, ALONE + handicap)
+    cost[list(matched)] = _NEVER
+    cost[:, list(matched.values())] = _NEVER
+    cost[:, _in_company(joints_m)] = _NEVER
+    return matched | _cheapest(cost, np.full(len(motion), _NEVER / 2))
 
 
 def _whole_distance(gap_m: Array, use: Bools, predicted_m2: Array, measured_m2: Array) -> Array:
@@ -84,6 +86,14 @@ def _whole_distance(gap_m: Array, use: Bools, predicted_m2: Array, measured_m2: 
     )
     variance = predicted + (0.5 + 0.5 / n)[:, None] * measured  # along the world's axes
     return np.asarray((gap**2 / variance).sum(-1))
+
+
+def _in_company(joints_m: Array) -> Bools:
+    """[K]: the bodies that have another one within `COMPANY_M`, by their medians."""
+    place = median_of_joints(joints_m, np.isfinite(joints_m).all(-1))
+    apart = np.linalg.norm(place[:, None] - place, axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    return np.asarray((apart < COMPANY_M).any(-1))
 
 
 def _cheapest(cost: Array, alone: Array) -> dict[int, int]:

@@ -43,7 +43,7 @@ def _pick(joint: str, values: Sequence[float]) -> float:
 
 TRUNK: Bools = by_group(1, 0, 0, 0) > 0
 # Spectral density of the acceleration, m^2/s^3, and the time constant of a joint's own velocity, s.
-ACCELERATION = by_group(0.6, 1.0, 2.0, 6.0)
+ACCELERATION = by_group(0.4, 0.8, 2.0, 6.0)
 OWN_FADE_S = by_group(3.0, 0.4, 0.4, 0.4)
 FIRST_SPEED_M_S = by_group(0.8, 0.9, 1.0, 1.5)  # standard deviation of a new joint's, per axis
 

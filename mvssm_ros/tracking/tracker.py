@@ -72,7 +72,7 @@ class Tracker:
     def __init__(
         self,
         filter_type: str = "kalman",
-        gate_m: float = 0.5,
+        gate_m: float = 0.25,
         max_speed_m_s: float = 2.0,
         coast_s: float = 1.5,
         confirm_sets: int = 3,
