@@ -5,10 +5,10 @@ distance squared, each cut off, so that a few wrong joints cannot decide, and, a
 distance of the two bodies as a whole: many joints that are unsure one by one are not so together.
 Both covariances count. What a pair costs is the negative log likelihood of Student's t at that
 distance, with the covariance's volume: a person who has not been seen for long fits everything, and
-must not take the body of one whose place is well known. All pairs within the gates are weighed against each other at once (scipy's
-linear_sum_assignment), and against somebody being missed and somebody new being there. Who is left
-over is then weighed again without these: people who move quite unforeseen, but with nobody else
-about, keep their ids.
+must not take the body of one whose place is well known. All pairs within the gates are weighed
+against each other at once (scipy's linear_sum_assignment), and against somebody being missed and
+somebody new being there. Who is left over is then weighed again without these: people who move
+quite unforeseen, but with nobody else about, keep their ids.
 """
 
 from __future__ import annotations
