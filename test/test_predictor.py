@@ -69,6 +69,19 @@ def test_a_second_answer_for_the_same_person_is_dropped():
     assert found.view_used.all()
 
 
+@pytest.mark.skipif(not SHIPPED.exists(), reason="no weights in this checkout")
+def test_people_are_found_from_where_they_are_expected_and_from_wrong_starts_too():
+    cameras, truth = ring_of_cameras(3, torch.float32), people(torch.float32)
+    near = truth.numpy() + 0.1
+    nowhere = near[:1] + np.array([30.0, 0.0, 0.0], np.float32)
+    found = Predictor.from_pretrained().predict_keypoints(
+        cameras, views(cameras, truth), SPACE, start_poses_m=np.concatenate([near, nowhere])
+    )
+    assert len(found.score) == 2
+    error = np.linalg.norm(found.joints_m[:, None] - truth.numpy()[None], axis=-1).mean(-1).min(0)
+    assert (error < 0.05).all()
+
+
 def test_one_view_is_refused():
     cameras = ring_of_cameras(1, torch.float32)
     with pytest.raises(UserError, match="at least 2 views"):

@@ -90,7 +90,8 @@ def _whole_distance(gap_m: Array, use: Bools, predicted_m2: Array, measured_m2: 
 
 def _in_company(joints_m: Array) -> Bools:
     """[K]: the bodies that have another one within `COMPANY_M`, by their medians."""
-    place = median_of_joints(joints_m, np.isfinite(joints_m).all(-1))
+    place = median_of_joints(joints_m, np.asarray(np.isfinite(joints_m).all(-1)))
+    place = np.where(np.isfinite(place), place, np.nan)  # near to nobody
     apart = np.linalg.norm(place[:, None] - place, axis=-1)
     np.fill_diagonal(apart, np.inf)
     return np.asarray((apart < COMPANY_M).any(-1))
