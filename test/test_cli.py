@@ -46,3 +46,9 @@ def test_run_refuses_bad_weights_before_it_starts_ros(tmp_path, capsys):
     rig = Path(__file__).parent.parent / "config" / "rigs" / "pose2sim_single.yaml"
     assert main(["run", str(rig), "--weights", str(tmp_path / "none.safetensors")]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+def test_run_refuses_a_parameter_that_does_not_exist(capsys):
+    rig = Path(__file__).parent.parent / "config" / "rigs" / "pose2sim_single.yaml"
+    assert main(["run", str(rig), "--param", "sync.slopp:=0.02"]) == 2
+    assert "there is no parameter 'sync.slopp'" in capsys.readouterr().err

@@ -202,6 +202,8 @@ _CAMERA_DESCRIPTIONS = {
     "frame_id": "Optical frame of the camera in TF; used where extrinsics come from TF.",
 }
 
+_OF_ROS = ("qos_overrides.", "use_sim_time", "start_type_description_service")
+
 
 def declare(node: Node) -> None:
     """Declare every parameter of the table.
@@ -274,11 +276,15 @@ def check_change(changes: Iterable[Parameter], running: bool) -> SetParametersRe
     return SetParametersResult(successful=True)
 
 
+def is_known(name: str) -> bool:
+    """Whether there is such a parameter, for cameras and topics of any name too."""
+    return any(name == spec.name for spec in SPECS) or name.startswith(("cameras.", *_OF_ROS))
+
+
 def unknown_overrides(node: Node) -> list[str]:
     """Names in the parameter file or on the command line that no parameter has: typing errors."""
     given = getattr(node, "_parameter_overrides", {})  # rclpy has no public way to ask
-    known = ("qos_overrides.", "use_sim_time", "start_type_description_service")
-    return sorted(n for n in given if not node.has_parameter(n) and not n.startswith(known))
+    return sorted(n for n in given if not node.has_parameter(n) and not n.startswith(_OF_ROS))
 
 
 def _check(spec: Spec, value: Any) -> str | None:
