@@ -195,7 +195,7 @@ SPECS = (
 )
 
 _CAMERA_DESCRIPTIONS = {
-    "image_topic": "Topic of the images.",
+    "image_topic": "Topic of the images; compressed ones are on <image_topic>/compressed.",
     "info_topic": "Topic of the camera_info.",
     "keypoints_topic": "Topic of the 2D keypoints, for input 'keypoints'.",
     "transport": "raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage).",
@@ -219,16 +219,19 @@ def declare(node: Node) -> None:
 def declare_camera(node: Node, name: str, defaults: dict[str, str]) -> dict[str, str]:
     """Declare ``cameras.<name>.*`` unless that was done before, and return their values.
 
+    Compressed images are those of image_transport: beside the images, on ``<image_topic>/compressed``.
+
     Args:
-        defaults: value of each key when no parameter overrides it, from the rig file.
+        defaults: by key of `_CAMERA_DESCRIPTIONS`, the value when no parameter overrides it, from the
+            rig file; transport and image_topic at least.
     """
     values = {}
-    for key, description in _CAMERA_DESCRIPTIONS.items():
+    for key, default in defaults.items():
         parameter = f"cameras.{name}.{key}"
         if not node.has_parameter(parameter):
-            descriptor = ParameterDescriptor(description=f"{description} Empty: the rig file's.")
-            node.declare_parameter(parameter, "", descriptor)
-        values[key] = node.get_parameter(parameter).value or defaults[key]
+            description = f"{_CAMERA_DESCRIPTIONS[key]} Empty: the rig file's."
+            node.declare_parameter(parameter, "", ParameterDescriptor(description=description))
+        values[key] = node.get_parameter(parameter).value or default
     general = node.get_parameter("transport").value
     if general != "auto":
         values["transport"] = general
@@ -237,6 +240,8 @@ def declare_camera(node: Node, name: str, defaults: dict[str, str]) -> dict[str,
             f"parameter 'cameras.{name}.transport' is '{values['transport']}',"
             " expected 'raw' or 'compressed'"
         )
+    if values["transport"] == "compressed" and not values["image_topic"].endswith("compressed"):
+        values["image_topic"] += "/compressed"
     return values
 
 

@@ -52,8 +52,9 @@ def image_trial(world, rig_and_file, weights, make, message_type, **parameters):
     )
     assert node.trigger_configure() == SUCCESS
     assert node.trigger_activate() == SUCCESS
-    world.wait_for_subscribers([f"/{name}/image_raw" for name in rig.cameras])
-    simulated = SimulatedRig(world, rig, make, message_type, "image_raw")
+    suffix = "image_raw" if message_type is Image else "image_raw/compressed"
+    world.wait_for_subscribers([f"/{name}/{suffix}" for name in rig.cameras])
+    simulated = SimulatedRig(world, rig, make, message_type, suffix)
     made = Trial(simulated, node)
     made.healthy()
     return made
