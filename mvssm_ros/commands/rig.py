@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mvssm_ros.commands import rig_refine
+from mvssm_ros.commands import rig_keypoints, rig_refine
 from mvssm_ros.commands.rig_import import add_import_arguments, imported
 from mvssm_ros.rig.coverage import coverage
 from mvssm_ros.rig.diagnosis_report import check_with_people
@@ -26,12 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="draw a rig file's cameras and space")
     show.add_argument("file", help="the rig file")
     show.add_argument("--out", required=True, help="the picture to write (PNG)")
+    rig_keypoints.add_arguments(actions)
     rig_refine.add_arguments(actions)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.action == "refine":
         return rig_refine.run(args)
+    if args.action == "keypoints":
+        return rig_keypoints.run(args)
     if args.action == "import":
         rig = imported(args)
         rig.save(args.out)
