@@ -39,7 +39,7 @@ FLUSHED = "flushed"  # image: it waited when time was set back, or when all was 
 OFFSET_UNKNOWN = "offset_unknown"  # image: compensating, and its camera's first second is not over
 
 STALE_PERIODS = 5  # a camera silent for so many of its periods is no longer waited for
-LEAVING_PER_ADD = 16  # images: a second set that would make them more waits for the next `add`
+LEAVING_PER_ADD = 8  # images: a further set that would make them more is left to `catch_up`
 JUMP_BACK_NS = 500_000_000  # a stamp or a clock going back by more means: time has been set back
 
 
@@ -110,8 +110,8 @@ class RigSynchronizer:
         """Take one image of one camera; may call ``on_set`` (several times) or ``on_reset``.
 
         A deadline that has passed is left to `expire`: the images that a set lacks may be waiting
-        behind this one, when the caller itself was late. So are the later ones of many sets that
-        one image decides (the first of a camera that was silent), unless the next `add` comes first.
+        behind this one, when the caller itself was late. Where one image decides many sets (the
+        first of a camera that was silent), all but the first are left to `catch_up`.
         """
         with self._lock:
             if self._clock_went_back(now_ns):
@@ -125,6 +125,19 @@ class RigSynchronizer:
                 self._insert(camera, Waiting(stamp_ns - shift_ns, now_ns, item))
             self._collect(now_ns, may_expire=False)
         self._deliver()
+
+    def catch_up(self) -> bool:
+        """Let the next sets leave that an `add` decided and left waiting. Returns whether any did.
+
+        `add` and `expire` do it too; this does it now, and like `add` never holds the lock for long.
+        """
+        if not self._unfinished:
+            return False
+        with self._lock:
+            if self._newest_now_ns is not None:
+                self._collect(self._newest_now_ns, may_expire=False)
+        self._deliver()
+        return True
 
     def expire(self, now_ns: int) -> None:
         """Give up waiting where the deadline has passed. Call it now and then with the clock."""
@@ -250,7 +263,7 @@ class RigSynchronizer:
         self._last_start_ns: int | None = None  # earliest stamp in the latest set
         self._last_used_ns: int | None = None  # latest stamp in it
         self._last_members: frozenset[str] = frozenset()
-        self._unfinished = False  # the last `add` has left sets to the next, or to `expire`
+        self._unfinished = False  # sets are decided that `add` has left to `catch_up`
         self._left_behind: set[str] = set()  # stale when the latest set left: it went without them
         self._in_the_past: set[str] = set()  # cameras far behind the latest set since it left
 
@@ -307,12 +320,8 @@ class RigSynchronizer:
             return 1
         if enough:
             self._outbox.append(self._take(window))
-            self._left_behind = {
-                name
-                for name in self.cameras
-                if name not in self._last_members
-                and (name in self._left_behind or self.is_stale(name, now_ns))
-            }
+            silent = queues.empty - self._last_members - self._left_behind
+            self._left_behind.update([name for name in silent if self.is_stale(name, now_ns)])
         else:
             self.drops[NO_QUORUM] += 1
             for _, name in window:
