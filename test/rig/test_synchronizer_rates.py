@@ -147,6 +147,12 @@ def test_a_slow_camera_that_falls_silent_is_stale_after_its_own_periods_and_rejo
     assert film.left[KNOWN + 66] == (10 * MS, ["a", "b", "c"])  # it is waited for again
 
 
+def test_forecasts_are_forgotten_when_time_is_set_back():
+    film = Film().play(1000, 1000 + KNOWN, every(SLOW)).play(0, 10, every(1))
+    assert film.resets == [1]
+    assert [film.left[tick] for tick in range(10)] == [(10 * MS, ["a", "b", "c"])] * 10
+
+
 def test_a_set_too_small_waits_for_cameras_that_are_not_foreseen():
     film = Film(min_cameras=3).play(0, KNOWN, every(SLOW))
     first = KNOWN + 1
