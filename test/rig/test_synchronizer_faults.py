@@ -4,7 +4,7 @@ import threading
 
 from synchronizers import MS, PERIOD, feed_ticks, make
 
-from mvssm_ros.rig.synchronizer import LATE, OUT_OF_SLOP, RigSynchronizer
+from mvssm_ros.rig.synchronizer import LATE, LEAVING_PER_ADD, OUT_OF_SLOP, RigSynchronizer
 
 
 def test_older_images_of_the_cameras_of_the_last_set_are_late():
@@ -137,3 +137,40 @@ def test_a_new_middle_clock_may_be_an_earlier_one():
     assert resets == [1]
     assert sets[0].stamp_ns > hour > sets[-1].stamp_ns
     assert sets[-1].cameras == list("abcde")
+
+
+def one_image_that_decides_ten_sets():
+    sync, sets, _ = make("abcde", queue_size=10, deadline_ns=10_000 * MS)
+    feed_ticks(sync, "abcd", 0, 10)
+    assert sets == []
+    sync.add("e", 10 * PERIOD, "e10", 10 * PERIOD)
+    return sync, sets
+
+
+def test_of_many_sets_that_one_image_decides_the_rest_leaves_in_further_steps():
+    sync, sets = one_image_that_decides_ten_sets()
+    assert LEAVING_PER_ADD == 8
+    assert [s.items["a"] for s in sets] == ["a0", "a1"]  # 8 images
+    assert sync.next_deadline_ns == 10 * PERIOD  # now
+    assert sync.catch_up()
+    assert [s.items["a"] for s in sets[2:]] == ["a2", "a3"]
+    while sync.catch_up():
+        pass
+    assert [s.items["a"] for s in sets] == [f"a{tick}" for tick in range(10)]
+    assert sync.next_deadline_ns == 10 * PERIOD + 10_000 * MS  # e10's
+    assert not sync.drops
+
+
+def test_the_rest_leaves_with_the_next_image_or_when_deadlines_are_looked_at():
+    sync, sets = one_image_that_decides_ten_sets()
+    sync.add("a", 10 * PERIOD, "a10", 10 * PERIOD)
+    assert len(sets) == 4
+    sync.expire(10 * PERIOD)
+    assert len(sets) == 10
+    assert not sync.catch_up()
+
+
+def test_a_set_larger_than_what_leaves_at_once_leaves_whole():
+    sync, sets, _ = make("abcdefghij")
+    feed_ticks(sync, "abcdefghij", 0, 2)
+    assert [len(s.items) for s in sets] == [10, 10]
