@@ -77,6 +77,7 @@ class CameraInput:
         self._started_s = 0.0
         self._first_message_s: float | None = None
         self._monitor: ReprojectionMonitor | None = None
+        self._looked_at = 0  # received at the last look for silence
         self._watched = (0, 0)  # received and unmatched images at the last look at the clock
         self._monitored: tuple[Any, float] | None = None  # size and limit that it is for
         topic = keypoints_topic if mode == "keypoints" else entry.image_topic
@@ -84,7 +85,7 @@ class CameraInput:
         self.info_topic = node.resolve_topic_name(entry.info_topic)
 
     def reset_counters(self) -> None:
-        self.received = self.bad = 0
+        self.received = self.bad = self._looked_at = 0
         self._watched = (0, 0)
         self._monitor = None
 
@@ -221,6 +222,7 @@ class CameraInput:
             silent_after_s: how long a camera may take to send its first message.
         """
         waited_s = time.monotonic() - self._started_s
+        came, self._looked_at = self.received > self._looked_at, self.received
         if self.received == 0 and waited_s > silent_after_s:
             hint = (
                 "it has a publisher that sends nothing, or nothing that fits our QoS or type"
@@ -233,7 +235,7 @@ class CameraInput:
                 f"camera '{self.name}': nothing received on '{self.topic}' for {waited_s:.0f} s;"
                 f" {hint}",
             )
-        elif self.received and stale:
+        elif self.received and stale and not came:  # stamps of 0 come, but never reach it
             self.problems.report(
                 SILENT,
                 f"camera '{self.name}': nothing more comes on '{self.topic}'; check the camera and"
@@ -241,6 +243,13 @@ class CameraInput:
             )
         elif self.received:
             self.problems.over(SILENT)
+
+    def watch_qos(self) -> None:
+        """Report publishers whose QoS or type does not fit; call it now and then."""
+        topics = [subscription.topic_name for subscription in self._subscriptions]
+        texts = [qos.misfit(self._node, topic, "subscription") for topic in topics]
+        text = "; ".join(text for text in texts if text)
+        self.problems.set(QOS, bool(text), f"camera '{self.name}', {text}")
 
     def watch_clock(self, unmatched: int, offset_ns: float | None, slop_ns: int) -> None:
         """Report stamps that do not fit the other cameras'; call it now and then.
@@ -326,13 +335,7 @@ class CameraInput:
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
         """Through message_filters' Subscriber where it is installed, so that filters can join."""
-        options = {
-            "qos_profile": qos.camera_qos(),
-            "event_callbacks": qos.subscription_events(
-                topic, lambda text: self.problems.report(QOS, f"camera '{self.name}', {text}")
-            ),
-            "qos_overriding_options": qos.overridable(),
-        }
+        options = {"qos_profile": qos.camera_qos(), **qos.subscription_options()}
         filters = optional.message_filters()
         if filters is not None:
             subscriber = filters.Subscriber(self._node, message_type, topic, **options)

@@ -61,6 +61,7 @@ class PlayerNode(Node):
             for name, (default, description) in _PARAMETERS.items()
         }
         _check(values)
+        qos.check_overrides(self)
         self._values = values
         self._demo = find_demo(values["people"])
         rig = demo_rig(values["people"], corrected=values["calibration"] == "corrected")

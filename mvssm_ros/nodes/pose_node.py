@@ -17,7 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.nodes import parameters
+from mvssm_ros.nodes import parameters, qos
 from mvssm_ros.nodes.answers import Answers
 from mvssm_ros.nodes.camera_input import CameraInput
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
@@ -90,6 +90,7 @@ class PoseNode(LifecycleNode):
 
     def _configure(self) -> None:
         values = parameters.read(self)
+        qos.check_overrides(self)
         source = rig_from_parameters(self, values)
         rig, names = source.rig, list(source.rig.cameras)
         if values["sync.min_cameras"] > len(names):
@@ -130,6 +131,7 @@ class PoseNode(LifecycleNode):
 
     def _unconfigure(self) -> None:
         if self._configured is not None:
+            self._configured.inference.close()
             self._configured.answers.close()
             self._configured = None
         if self._tf is not None:
