@@ -77,7 +77,7 @@ class CameraInput:
         self._started_s = 0.0
         self._first_message_s: float | None = None
         self._monitor: ReprojectionMonitor | None = None
-        self._looked_at = 0  # received at the last look for silence
+        self._last_message_s = 0.0
         self._watched = (0, 0)  # received and unmatched images at the last look at the clock
         self._monitored: tuple[Any, float] | None = None  # size and limit that it is for
         topic = keypoints_topic if mode == "keypoints" else entry.image_topic
@@ -85,7 +85,7 @@ class CameraInput:
         self.info_topic = node.resolve_topic_name(entry.info_topic)
 
     def reset_counters(self) -> None:
-        self.received = self.bad = self._looked_at = 0
+        self.received = self.bad = 0
         self._watched = (0, 0)
         self._monitor = None
 
@@ -219,10 +219,12 @@ class CameraInput:
 
         Args:
             stale: the synchroniser has stopped waiting for this camera.
-            silent_after_s: how long a camera may take to send its first message.
+            silent_after_s: how long a camera may take to send its first message, or its next
+                where the synchroniser cannot know.
         """
         waited_s = time.monotonic() - self._started_s
-        came, self._looked_at = self.received > self._looked_at, self.received
+        if self.problems.has(STAMP):  # its images never reach the synchroniser
+            stale = time.monotonic() - self._last_message_s > silent_after_s
         if self.received == 0 and waited_s > silent_after_s:
             hint = (
                 "it has a publisher that sends nothing, or nothing that fits our QoS or type"
@@ -235,7 +237,7 @@ class CameraInput:
                 f"camera '{self.name}': nothing received on '{self.topic}' for {waited_s:.0f} s;"
                 f" {hint}",
             )
-        elif self.received and stale and not came:  # stamps of 0 come, but never reach it
+        elif self.received and stale:
             self.problems.report(
                 SILENT,
                 f"camera '{self.name}': nothing more comes on '{self.topic}'; check the camera and"
@@ -273,8 +275,9 @@ class CameraInput:
 
     def _take_message(self, message: Any) -> None:
         self.received += 1
+        self._last_message_s = time.monotonic()
         if self._first_message_s is None:
-            self._first_message_s = time.monotonic()
+            self._first_message_s = self._last_message_s
         stamp = message.header.stamp
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec  # rclpy's Time raises below 0
         if stamp_ns <= 0:

@@ -82,8 +82,9 @@ class PoseNode(LifecycleNode):
             return _SUCCESS
         except UserError as error:
             self.get_logger().error(str(error))
-        except Exception:
-            self.get_logger().error(f"unexpected error:\n{traceback.format_exc()}")
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"unexpected error: {what}\n{traceback.format_exc()}")
         if undo is not None:
             undo()
         return _FAILURE
