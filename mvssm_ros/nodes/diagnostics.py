@@ -94,6 +94,10 @@ def _state(camera: CameraInput, sync: RigSynchronizer, now_ns: int) -> int:
         return CameraStatus.OUT_OF_STEP  # to the synchroniser it is silent
     if sync.is_stale(camera.name, now_ns):
         return CameraStatus.STALE
+    if sync.timing[camera.name].last_arrival_ns is None:
+        return (
+            CameraStatus.WAITING
+        )  # nothing since it was switched off and on, or time was set back
     present = (state for kind, state in _STATES.items() if camera.problems.has(kind))
     return next(present, CameraStatus.OK)
 

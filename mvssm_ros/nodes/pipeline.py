@@ -69,6 +69,7 @@ class Pipeline:
         self._last_set_s: float | None = None  # None: nobody can be there
         self._unmatched = 0  # images and sets that found no partner, at the last look
         self._enabled = False
+        self._enabled_s = 0.0  # since when it is, or is not
         self._sync = RigSynchronizer(
             list(configured.inputs),
             slop_ns=round(values["sync.slop"] * 1e9),
@@ -204,7 +205,9 @@ class Pipeline:
         drops = self._sync.drops[NO_QUORUM] + self._sync.drops[OUT_OF_SLOP]
         unmatched, self._unmatched = drops > self._unmatched, drops
         enough = sum(state.used for state in states) >= self._sync.min_cameras
-        if enough and unmatched and self._last_set_s is None and not self._worker.busy:
+        early = time.monotonic() - self._enabled_s < _GIVE_UP_AFTER_S
+        none = self._last_set_s is None and not early and not self._worker.busy
+        if enough and unmatched and none:
             self._problems.report(
                 "sets",
                 "images arrive, but no set comes out: their stamps are further apart than"
@@ -250,7 +253,7 @@ class Pipeline:
     def _enable(self, enabled: bool) -> None:
         if enabled == self._enabled:
             return
-        self._enabled = enabled
+        self._enabled, self._enabled_s = enabled, time.monotonic()
         for camera in self._cameras:
             if enabled:
                 camera.start()

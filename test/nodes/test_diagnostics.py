@@ -189,7 +189,9 @@ def test_stamps_that_never_meet_are_told(world, untrained_weights, tmp_path):
 
 
 def test_switched_off_is_said(room):
-    world, _ = room
+    world, rig = room
+    keep_sending(world, rig, newest(world, lambda s: s.level == RigStatus.OK))
     assert call(world, SetBool, "/mvssm/enable", SetBool.Request(data=False)).success
     world.spin_until(newest(world, lambda s: "Switched off" in s.summary))
     assert world.status[-1].level == RigStatus.WARN
+    assert {c.state for c in world.status[-1].cameras} == {CameraStatus.WAITING}
