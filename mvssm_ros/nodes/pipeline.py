@@ -140,12 +140,13 @@ class Pipeline:
         solved = self._parts.inference.solve(image_set)
         if solved is None:
             self._counts.unusable += 1
-            self._problems.report(
-                "unusable",
-                "too few cameras of a set can be used, no skeletons come out; what is wrong with"
-                " each camera is said in the log and in rig_status",
-                serious=True,
-            )
+            if any(camera.problems.texts for camera in self._cameras):  # else camera_info may come
+                self._problems.report(
+                    "unusable",
+                    "too few cameras of a set can be used, no skeletons come out; what is wrong"
+                    " with each camera is said in the log and in rig_status",
+                    serious=True,
+                )
             return
         self._problems.over("unusable")
         self._problems.over("inference")
