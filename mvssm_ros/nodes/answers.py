@@ -50,6 +50,11 @@ class Answers:
         self._markers = self._publisher(MarkerArray, "markers", qos.answer_qos())
         self._info = self._publisher(SkeletonInfo, "skeleton_info", qos.latched_qos())
 
+    @property
+    def topics(self) -> list[str]:
+        """Full names of the topics it publishes."""
+        return [p.topic_name for p in (self._people, self._markers, self._info)]
+
     def apply(self, values: dict[str, Any]) -> None:
         """Take over the parameters tracking.* and publish.*."""
         with self._lock:
@@ -130,13 +135,8 @@ class Answers:
         return Header(stamp=Time(nanoseconds=stamp_ns or 0).to_msg(), frame_id=self._frame)
 
     def _publisher(self, message_type: type, topic: str, profile: Any) -> Any:
-        name = self._node.resolve_topic_name(topic)
         return self._node.create_lifecycle_publisher(
-            message_type,
-            topic,
-            profile,
-            event_callbacks=qos.publisher_events(name, self._node.get_logger().warning),
-            qos_overriding_options=qos.overridable(),
+            message_type, topic, profile, **qos.publisher_options()
         )
 
 

@@ -77,6 +77,7 @@ class CameraInput:
         self._started_s = 0.0
         self._first_message_s: float | None = None
         self._monitor: ReprojectionMonitor | None = None
+        self._last_message_s = 0.0
         self._watched = (0, 0)  # received and unmatched images at the last look at the clock
         self._monitored: tuple[Any, float] | None = None  # size and limit that it is for
         topic = keypoints_topic if mode == "keypoints" else entry.image_topic
@@ -218,9 +219,12 @@ class CameraInput:
 
         Args:
             stale: the synchroniser has stopped waiting for this camera.
-            silent_after_s: how long a camera may take to send its first message.
+            silent_after_s: how long a camera may take to send its first message, or its next
+                where the synchroniser cannot know.
         """
         waited_s = time.monotonic() - self._started_s
+        if self.problems.has(STAMP):  # its images never reach the synchroniser
+            stale = time.monotonic() - self._last_message_s > silent_after_s
         if self.received == 0 and waited_s > silent_after_s:
             hint = (
                 "it has a publisher that sends nothing, or nothing that fits our QoS or type"
@@ -241,6 +245,13 @@ class CameraInput:
             )
         elif self.received:
             self.problems.over(SILENT)
+
+    def watch_qos(self) -> None:
+        """Report publishers whose QoS or type does not fit; call it now and then."""
+        topics = [subscription.topic_name for subscription in self._subscriptions]
+        texts = [qos.misfit(self._node, topic, "subscription") for topic in topics]
+        text = "; ".join(text for text in texts if text)
+        self.problems.set(QOS, bool(text), f"camera '{self.name}', {text}")
 
     def watch_clock(self, unmatched: int, offset_ns: float | None, slop_ns: int) -> None:
         """Report stamps that do not fit the other cameras'; call it now and then.
@@ -264,8 +275,9 @@ class CameraInput:
 
     def _take_message(self, message: Any) -> None:
         self.received += 1
+        self._last_message_s = time.monotonic()
         if self._first_message_s is None:
-            self._first_message_s = time.monotonic()
+            self._first_message_s = self._last_message_s
         stamp = message.header.stamp
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec  # rclpy's Time raises below 0
         if stamp_ns <= 0:
@@ -326,13 +338,7 @@ class CameraInput:
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
         """Through message_filters' Subscriber where it is installed, so that filters can join."""
-        options = {
-            "qos_profile": qos.camera_qos(),
-            "event_callbacks": qos.subscription_events(
-                topic, lambda text: self.problems.report(QOS, f"camera '{self.name}', {text}")
-            ),
-            "qos_overriding_options": qos.overridable(),
-        }
+        options = {"qos_profile": qos.camera_qos(), **qos.subscription_options()}
         filters = optional.message_filters()
         if filters is not None:
             subscriber = filters.Subscriber(self._node, message_type, topic, **options)

@@ -1,4 +1,7 @@
-"""From a set of messages to people: read, calibrate, predict. Runs on the inference thread."""
+"""From a set of messages to people: read, calibrate, predict. Runs on the inference thread.
+
+Images are decoded on threads of their own, one a camera.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import torch
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import Cameras
+from mvssm_ros.nodes.parallel import CameraThreads
 from mvssm_ros.rig import plausibility
 from mvssm_ros.rig.frozen import FrozenWatch
 from mvssm_ros.rig.image_set import ImageSet
@@ -76,6 +80,15 @@ class Solved:
     times_ms: dict[str, float]
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What one camera shows: its calibration, its RGB image or keypoints, their fingerprint."""
+
+    entry: CameraEntry
+    data: np.ndarray
+    fingerprint: int | None
+
+
 class Inference:
     """Solves sets of messages.
 
@@ -100,6 +113,7 @@ class Inference:
         self.predictor = predictor
         self._mode = mode
         self._min_cameras = min_cameras
+        self._threads = CameraThreads(len(inputs) if mode == "images" else 1)
         self._frozen = FrozenWatch()
         self.left_out: frozenset[str] = frozenset()  # cameras that disagree: witnesses only
         self._entries: list[CameraEntry] = []  # those that self._cameras was made of
@@ -131,30 +145,39 @@ class Inference:
         What is wrong with a camera is reported by its `CameraInput`; the others go on.
         """
         started_s = time.perf_counter()
-        entries: dict[str, CameraEntry] = {}
-        read: dict[str, np.ndarray] = {}
-        for name, message in image_set.items.items():
-            camera = self._inputs[name]
-            try:
-                entry = camera.calibrated(image_set.stamps_ns[name])
-                read[name] = camera.read(message, entry.size_px)
-            except UserError:
-                continue  # the camera has reported it
-            entries[name] = entry
-        for name in self._frozen.update({n: _fingerprint(c) for n, c in read.items()}):
-            del entries[name]
+        read = self._read(image_set)
+        frozen = self._frozen.update({name: content.fingerprint for name, content in read.items()})
         for name in read:
-            self._inputs[name].note_frozen(name not in entries)
-        contents = [read[name] for name in entries]
+            self._inputs[name].note_frozen(name in frozen)
+        entries = {name: content.entry for name, content in read.items() if name not in frozen}
         if len(entries) < self._min_cameras:
             return None
         read_s = time.perf_counter()
-        people = self._predict(list(entries.values()), contents)
+        people = self._predict(list(entries.values()), [read[name].data for name in entries])
         used = ImageSet(
             stamps_ns={name: image_set.stamps_ns[name] for name in entries},
             items={name: image_set.items[name] for name in entries},
         )
         return Solved(used, people, {"read": (read_s - started_s) * 1e3, **people.timings_ms})
+
+    def close(self) -> None:
+        """End the threads; nothing is solved after that."""
+        self._threads.close()
+
+    def _read(self, image_set: ImageSet) -> dict[str, _Content]:
+        """What the cameras of a set show, without those that cannot be used, in the set's order."""
+
+        def read(name: str) -> _Content | None:
+            camera = self._inputs[name]
+            try:
+                entry = camera.calibrated(image_set.stamps_ns[name])
+                data = camera.read(image_set.items[name], entry.size_px)
+            except UserError:
+                return None  # the camera has reported it
+            return _Content(entry, data, _fingerprint(data))
+
+        found = zip(image_set.items, self._threads.map(read, image_set.items))
+        return {name: content for name, content in found if content is not None}
 
     def _predict(self, entries: list[CameraEntry], contents: list[np.ndarray]) -> People:
         cameras = self._cameras_of(entries)

@@ -17,7 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.nodes import parameters
+from mvssm_ros.nodes import parameters, qos
 from mvssm_ros.nodes.answers import Answers
 from mvssm_ros.nodes.camera_input import CameraInput
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
@@ -82,14 +82,16 @@ class PoseNode(LifecycleNode):
             return _SUCCESS
         except UserError as error:
             self.get_logger().error(str(error))
-        except Exception:
-            self.get_logger().error(f"unexpected error:\n{traceback.format_exc()}")
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"unexpected error: {what}\n{traceback.format_exc()}")
         if undo is not None:
             undo()
         return _FAILURE
 
     def _configure(self) -> None:
         values = parameters.read(self)
+        qos.check_overrides(self)
         source = rig_from_parameters(self, values)
         rig, names = source.rig, list(source.rig.cameras)
         if values["sync.min_cameras"] > len(names):
@@ -130,6 +132,7 @@ class PoseNode(LifecycleNode):
 
     def _unconfigure(self) -> None:
         if self._configured is not None:
+            self._configured.inference.close()
             self._configured.answers.close()
             self._configured = None
         if self._tf is not None:

@@ -43,6 +43,7 @@ class RecorderNode(Node):
         )
         if not folder:
             raise UserError("parameter 'bag' is empty; give the folder of the bag to write")
+        qos.check_overrides(self)
         self.count = 0  # messages written
         self._last_people_s: float | None = None
         self._bag = Bag(Path(folder))

@@ -7,6 +7,7 @@ import torch
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.msg import RigStatus
 
 from ..nodes.conftest import ERROR, ring_of_cameras
 from .conftest import SUCCESS, WRONG_M, SimulatedRig, Trial
@@ -39,7 +40,14 @@ def fail_with(trial, error, times):
 def test_inference_fails(trial, name, error):
     fail_with(trial, error, times=5)
     answers = trial.inject({}, 4.0)
-    assert len(trial.world.said(str(error))) == 1
+    (logged,) = trial.world.said(str(error), level=ERROR)
+    told = logged.splitlines()[0]
+    assert str(error) in told
+    assert ("Traceback" in logged) == (not isinstance(error, UserError))
+    worst = max(trial.world.status, key=lambda status: status.level)
+    assert worst.level == RigStatus.ERROR
+    assert f"{told[0].upper()}{told[1:]}" in worst.summary
+    assert "Traceback" not in worst.summary
     assert trial.worst_m(answers) < WRONG_M
     trial.record(name, answers, trial.mend())
     assert trial.world.status[-1].sets_failed >= 5

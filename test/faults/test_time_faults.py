@@ -90,6 +90,7 @@ def test_clock_offset_of_40_ms(trial):
     assert trial.world.status[-1].cameras[1].dropped_out_of_slop > 0
     (line,) = trial.world.said(f"camera '{BAD}'", "its stamps do not fit")
     assert "sync.slop" in line
+    assert trial.state(BAD) == CameraStatus.OUT_OF_STEP
     trial.record("clock of one camera 40 ms ahead", answers, trial.mend())
 
 

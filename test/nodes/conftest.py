@@ -288,3 +288,24 @@ def trained_weights() -> str:
     if not SHIPPED.is_file():
         pytest.skip(f"{SHIPPED.name} is not there yet: train it with 'mvssm train'")
     return str(SHIPPED)
+
+
+class PictureFrame:
+    """In the place of the 2D detector: keeps the images it is shown, and sees nobody."""
+
+    skeleton = "panoptic15"
+
+    def __init__(self, **options) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def detect(self, image_rgb: np.ndarray) -> np.ndarray:
+        self.seen.append(image_rgb)
+        return np.zeros((0, 15, 3), np.float32)
+
+
+@pytest.fixture
+def no_detector(monkeypatch) -> PictureFrame:
+    """pose_node works on images without MediaPipe; what it has read is in ``seen``."""
+    frame = PictureFrame()
+    monkeypatch.setattr("mvssm_ros.frontends.mediapipe.MediaPipeDetector", lambda **options: frame)
+    return frame
