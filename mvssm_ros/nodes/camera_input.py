@@ -334,14 +334,15 @@ class CameraInput:
             "qos_overriding_options": qos.overridable(),
         }
         filters = optional.message_filters()
-        if filters is not None:
-            subscriber = filters.Subscriber(self._node, message_type, topic, **options)
-            subscriber.registerCallback(callback)
-            self._subscriptions.append(subscriber.sub)
-        else:
-            self._subscriptions.append(
-                self._node.create_subscription(message_type, topic, callback, **options)
-            )
+        with qos.checked_overrides(topic):
+            if filters is not None:
+                subscriber = filters.Subscriber(self._node, message_type, topic, **options)
+                subscriber.registerCallback(callback)
+                self._subscriptions.append(subscriber.sub)
+            else:
+                self._subscriptions.append(
+                    self._node.create_subscription(message_type, topic, callback, **options)
+                )
 
 
 def _same_pose(a: CameraEntry, b: CameraEntry) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.exceptions import ParameterException
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
@@ -13,7 +15,9 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_policy_name_from_kind,
 )
-from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.qos_overriding_options import InvalidQosOverridesError, QoSOverridingOptions
+
+from mvssm_ros.errors import UserError
 
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
@@ -46,6 +50,23 @@ def latched_qos() -> QoSProfile:
 def overridable() -> QoSOverridingOptions:
     """Declare ``qos_overrides.<topic>.<publisher|subscription>.<policy>`` for an endpoint."""
     return QoSOverridingOptions(policy_kinds=_OVERRIDABLE)
+
+
+@contextmanager
+def checked_overrides(topic: str) -> Iterator[None]:
+    """Around the making of an `overridable` endpoint.
+
+    Raises:
+        UserError: a parameter ``qos_overrides.<topic>...`` has a value that cannot be.
+    """
+    try:
+        yield
+    except (InvalidQosOverridesError, ParameterException, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"topic '{topic}': it cannot be set up with its parameters qos_overrides.{topic}.*:"
+            f" {reason}; correct them, and start the node again"
+        ) from error
 
 
 def subscription_events(topic: str, warn: Callable[[str], None]) -> SubscriptionEventCallbacks:
