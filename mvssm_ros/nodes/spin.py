@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 import sys
 import threading
@@ -81,19 +83,27 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
     (rclpy's own handlers would shut ROS down first); what is `stoppable` is broken off. A
     UserError, or a parameter of the wrong type or out of range, ends it with one line and exit
     code 2.
+
+    After a signal the process ends here: taking down Python with torch in it costs another second,
+    and aborts where a set of images is still in work.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # for good: the process ends after this
         signal.signal(number, _signal.handle)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    code = 0
     try:
-        return _spin(make_node)
+        code = _spin(make_node)
     except (UserError, *_PARAMETER_ERRORS) as error:
-        if _signal.came.is_set():
-            return 0
         print(f"mvssm: error: {_one_line(error)}", file=sys.stderr)
-        return 2
+        code = 2
     finally:
         rclpy.try_shutdown()
+    if _signal.came.is_set():
+        gc.collect()  # with the node go its shared memory and its sockets
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 _PARAMETER_ERRORS = (
@@ -104,7 +114,12 @@ _PARAMETER_ERRORS = (
 
 
 def _spin(make_node: Callable[[], Any]) -> int:
-    node = make_node()
+    try:
+        node = make_node()
+    except UserError:
+        if _signal.came.is_set():  # nothing is wrong: it was told to stop
+            return 0
+        raise
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
