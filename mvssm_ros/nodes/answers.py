@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mvssm_ros.predictor import People
 
 SKELETON = SKELETONS["panoptic15"]
-_ARRIVE_WITHIN_S = 0.5  # what the last messages get to reach their subscribers
+_ARRIVE_WITHIN_S = 0.3  # what the last messages get to reach their subscribers
 
 
 class Answers:

@@ -35,7 +35,7 @@ from mvssm_ros.rig.image_set import ImageSet
 from mvssm_ros.rig.synchronizer import RigSynchronizer
 
 _GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
-_FINISH_WITHIN_S = 1.0  # what inference gets for its last set
+_FINISH_WITHIN_S = 0.8  # what inference gets for its last set
 
 
 @dataclass(frozen=True)
