@@ -331,8 +331,8 @@ class CameraInput:
         try:
             resolved = self._node.resolve_topic_name(topic)
             validate_full_topic_name(resolved)
-        except InvalidTopicNameException as error:
-            reason = str(error).splitlines()[0].removeprefix("Invalid topic name: ")
+        except (InvalidTopicNameException, RuntimeError) as error:  # rcl's own is a RuntimeError
+            reason = str(error).splitlines()[0].split(", at ")[0]
             raise UserError(
                 f"camera '{self.name}': its topic cannot be called '{topic}': {reason}; rename the"
                 f" camera, or set its topics (cameras.{self.name}.image_topic and so on)"

@@ -147,12 +147,15 @@ def test_names_that_ros_cannot_have(world, untrained_weights, tmp_path, fault, n
     record_refusal(fault, short)
 
 
-def test_names_from_a_parameter_that_ros_cannot_have(world):
-    """The same without a rig file."""
+def test_a_topic_of_a_parameter_that_ros_cannot_have(world, rig_and_file, untrained_weights):
+    _, path = rig_and_file
     node = world.pose_node(
-        camera_names=["left", "kamera süd"], space__size=[4.0, 4.0], input="keypoints"
+        rig_file=path,
+        input="keypoints",
+        model__weights=untrained_weights,
+        cameras__cam1__keypoints_topic="/kamera süd",
     )
     assert node.trigger_configure() == FAILURE
-    world.spin_until(lambda: world.said("kamera süd", level=ERROR))
+    world.spin_until(lambda: world.said("camera 'cam1'", "kamera süd", level=ERROR))
     (line,) = world.said(level=ERROR)
     assert "\n" not in line
