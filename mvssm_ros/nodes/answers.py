@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.msg import PersonArray, SkeletonInfo
 from mvssm_ros.nodes import qos
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from mvssm_ros.predictor import People
 
 SKELETON = SKELETONS["panoptic15"]
+_ARRIVE_WITHIN_S = 0.3  # what the last messages get to reach their subscribers
 
 
 class Answers:
@@ -35,6 +38,9 @@ class Answers:
         node: the lifecycle node; its publishers send only while it is active.
         cameras: all of the rig, in its order: bit i of every mask is cameras[i].
         reference_frame: frame_id of everything.
+
+    Raises:
+        UserError: a topic cannot be set up as the parameters ask; then nothing is left of it.
     """
 
     def __init__(self, node: LifecycleNode, cameras: list[str], reference_frame: str) -> None:
@@ -46,9 +52,15 @@ class Answers:
         self._markers_wanted = True
         self._last_stamp_ns: int | None = None  # of the last set
         self._lock = threading.Lock()
-        self._people = self._publisher(PersonArray, "people", qos.answer_qos())
-        self._markers = self._publisher(MarkerArray, "markers", qos.answer_qos())
-        self._info = self._publisher(SkeletonInfo, "skeleton_info", qos.latched_qos())
+        self._open = False  # between begin and end
+        self._publishers: list[Any] = []
+        try:
+            self._people = self._publisher(PersonArray, "people", qos.answer_qos())
+            self._markers = self._publisher(MarkerArray, "markers", qos.answer_qos())
+            self._info = self._publisher(SkeletonInfo, "skeleton_info", qos.latched_qos())
+        except UserError:
+            self.close()
+            raise
 
     @property
     def topics(self) -> list[str]:
@@ -71,6 +83,7 @@ class Answers:
     def begin(self) -> None:
         """The node has become active: say what the joints are, wipe what an earlier run left."""
         with self._lock:
+            self._open = True
             self._info.publish(skeleton_info_msg(SKELETON))
             self._markers.publish(self._marker_writer.clear(self._header(None)))
 
@@ -81,11 +94,13 @@ class Answers:
             image_set: what was used; its cameras are the views of ``people``, in that order.
 
         Returns:
-            How many people were seen in this set.
+            How many people were seen in this set. After `end` nothing is published.
         """
         bits = np.array([1 << self._cameras.index(name) for name in image_set.cameras], np.uint64)
         bodies = bodies_of(people, bits)
         with self._lock:
+            if not self._open:
+                return 0
             stamp_ns = image_set.stamp_ns
             tracked = self._tracker.update(bodies, stamp_ns)
             self._last_stamp_ns = stamp_ns
@@ -104,6 +119,8 @@ class Answers:
 
     def end(self) -> None:
         """The node stops being active: everybody is lost, one empty answer, the markers go."""
+        with self._lock:
+            self._open = False  # a set that is still in work comes too late
         self.give_up()
         with self._lock:
             self._people.publish(self._people_msg(self._last_stamp_ns, []))
@@ -111,8 +128,9 @@ class Answers:
 
     def close(self) -> None:
         """Destroy the publishers, once the last messages have arrived."""
-        for publisher in (self._people, self._markers, self._info):
-            publisher.wait_for_all_acked(Duration(seconds=1))
+        end_s = time.monotonic() + _ARRIVE_WITHIN_S
+        for publisher in self._publishers:
+            publisher.wait_for_all_acked(Duration(seconds=max(0.0, end_s - time.monotonic())))
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _send(self, message: PersonArray) -> None:
@@ -135,9 +153,11 @@ class Answers:
         return Header(stamp=Time(nanoseconds=stamp_ns or 0).to_msg(), frame_id=self._frame)
 
     def _publisher(self, message_type: type, topic: str, profile: Any) -> Any:
-        return self._node.create_lifecycle_publisher(
+        publisher = self._node.create_lifecycle_publisher(
             message_type, topic, profile, **qos.publisher_options()
         )
+        self._publishers.append(publisher)
+        return publisher
 
 
 def bodies_of(people: People, bits: np.ndarray) -> list[Body]:

@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
+from rclpy.validate_full_topic_name import validate_full_topic_name
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mvssm_ros.errors import UserError
@@ -59,6 +61,7 @@ class CameraInput:
         reference_frame: str,
         on_message: Callable[[str, int, Any], None],
     ) -> None:
+        """Raises UserError: a topic has a name that ROS cannot have."""
         self.name = entry.name
         self.problems = Problems(f"camera '{entry.name}'", node.get_logger())
         self.received = 0
@@ -81,8 +84,8 @@ class CameraInput:
         self._watched = (0, 0)  # received and unmatched images at the last look at the clock
         self._monitored: tuple[Any, float] | None = None  # size and limit that it is for
         topic = keypoints_topic if mode == "keypoints" else entry.image_topic
-        self.topic = node.resolve_topic_name(topic)
-        self.info_topic = node.resolve_topic_name(entry.info_topic)
+        self.topic = self._resolved(topic)
+        self.info_topic = self._resolved(entry.info_topic)
 
     def reset_counters(self) -> None:
         self.received = self.bad = 0
@@ -335,6 +338,18 @@ class CameraInput:
         except UserError as error:
             raise UserError(f"camera '{self.name}': {error}") from error
         return replace(entry, R=R, t_m=t_m)
+
+    def _resolved(self, topic: str) -> str:
+        try:
+            resolved = self._node.resolve_topic_name(topic)
+            validate_full_topic_name(resolved)
+        except (InvalidTopicNameException, RuntimeError) as error:  # rcl's own is a RuntimeError
+            reason = str(error).splitlines()[0].split(", at ")[0]
+            raise UserError(
+                f"camera '{self.name}': its topic cannot be called '{topic}': {reason}; rename the"
+                f" camera, or set its topics (cameras.{self.name}.image_topic and so on)"
+            ) from error
+        return resolved
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
         """Through message_filters' Subscriber where it is installed, so that filters can join."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ from mvssm_ros.rig.image_set import ImageSet
 from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP, RigSynchronizer
 
 _GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
-_FINISH_WITHIN_S = 2.0  # what inference gets for its last set
+_FINISH_WITHIN_S = 0.8  # what inference gets for its last set
 _BLOCKING = ("clock", "inference", "unusable", "sets")  # problems with which nothing comes out
 
 
@@ -56,7 +57,11 @@ class Configured:
 
 
 class Pipeline:
-    """Runs from its construction until `close`."""
+    """Runs from its construction until `close`.
+
+    Raises:
+        UserError: a topic cannot be set up as the parameters ask; then nothing is left of it.
+    """
 
     def __init__(self, node: LifecycleNode, configured: Configured) -> None:
         values = configured.values
@@ -83,39 +88,40 @@ class Pipeline:
         self._watch = RigWatch(
             self._cameras, self._sync, configured.inference, values, self._problems
         )
-        self._worker: OneSlotWorker[ImageSet] = OneSlotWorker(
-            self._solve, self._inference_failed, "inference"
-        )
-        self._status = self._publisher(RigStatus, "rig_status")
-        self._diagnostics = self._publisher(DiagnosticArray, "/diagnostics")
-        self._deadline = DeadlineTimer(node, self._sync)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when simulated time stands still
-        self._report_timer = node.create_timer(1.0, self._report, clock=steady)
-        self._services = [
-            node.create_service(SetBool, "~/enable", self._serve_enable),
-            node.create_service(Trigger, "~/reset_tracks", self._serve_reset_tracks),
-        ]
-        for camera in self._cameras:
-            camera.reset_counters()
-        configured.answers.begin()
-        self._enable(True)
+        with ExitStack() as made:  # undone in the opposite order, also when making the rest fails
+            self._status = self._publisher(made, RigStatus, "rig_status")
+            self._diagnostics = self._publisher(made, DiagnosticArray, "/diagnostics")
+            self._worker: OneSlotWorker[ImageSet] = OneSlotWorker(
+                self._solve, self._inference_failed, "inference"
+            )
+            made.callback(self._finish_last_set)
+            configured.answers.begin()
+            made.callback(configured.answers.end)
+            self._deadline = DeadlineTimer(node, self._sync)
+            made.callback(self._deadline.close)
+            steady = Clock(clock_type=ClockType.STEADY_TIME)  # goes on when simulated time stops
+            timer = node.create_timer(1.0, self._report, clock=steady)
+            made.callback(node.destroy_timer, timer)
+            for service in (
+                node.create_service(SetBool, "~/enable", self._serve_enable),
+                node.create_service(Trigger, "~/reset_tracks", self._serve_reset_tracks),
+            ):
+                made.callback(node.destroy_service, service)
+            for camera in self._cameras:
+                camera.reset_counters()
+                made.callback(camera.stop)
+            self._enable(True)
+            self._made = made.pop_all()
 
     def close(self) -> None:
-        """Unsubscribe, let the set in work finish, lose everybody, delete the markers."""
-        for camera in self._cameras:
-            camera.stop()
-        self._deadline.close()
-        self._node.destroy_timer(self._report_timer)
-        for service in self._services:
-            self._node.destroy_service(service)
-        self._generation += 1  # nothing is published from here on but what comes next
+        """Unsubscribe, lose everybody, delete the markers, let the set in work finish."""
+        self._made.close()
+
+    def _finish_last_set(self) -> None:
         if not self._worker.stop(_FINISH_WITHIN_S):
             self._node.get_logger().warning(
                 "inference is still busy with its last set; not waiting"
             )
-        self._parts.answers.end()
-        for publisher in (self._status, self._diagnostics):
-            self._node.destroy_lifecycle_publisher(publisher)
 
     def message_arrived(self, camera: str, stamp_ns: int, message: Any) -> None:
         """Take a camera's message; called by the CameraInputs."""
@@ -283,9 +289,10 @@ class Pipeline:
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
 
-    def _publisher(self, message_type: type, topic: str) -> Any:
+    def _publisher(self, made: ExitStack, message_type: type, topic: str) -> Any:
         publisher = self._node.create_lifecycle_publisher(
             message_type, topic, qos.answer_qos(), **qos.publisher_options()
         )
+        made.callback(self._node.destroy_lifecycle_publisher, publisher)
         publisher.on_activate(None)  # made while the node is becoming active
         return publisher

@@ -24,7 +24,7 @@ from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.inference import Inference, make_predictor
 from mvssm_ros.nodes.pipeline import Configured, Pipeline
 from mvssm_ros.nodes.rig_source import rig_from_parameters
-from mvssm_ros.nodes.spin import run_node
+from mvssm_ros.nodes.spin import Stopped, run_node, stoppable
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -45,7 +45,7 @@ class PoseNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._take_changes)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._guarded(self._configure, undo=self._unconfigure)
+        return self._guarded(self._configure_stoppably, undo=self._unconfigure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         super().on_activate(state)  # enables the publishers
@@ -80,6 +80,8 @@ class PoseNode(LifecycleNode):
         try:
             step()
             return _SUCCESS
+        except Stopped:
+            self.get_logger().info("told to stop before it was configured")
         except UserError as error:
             self.get_logger().error(str(error))
         except Exception as error:
@@ -88,6 +90,11 @@ class PoseNode(LifecycleNode):
         if undo is not None:
             undo()
         return _FAILURE
+
+    def _configure_stoppably(self) -> None:
+        """Loading a network takes seconds, which a signal does not wait for."""
+        with stoppable():
+            self._configure()
 
     def _configure(self) -> None:
         values = parameters.read(self)
