@@ -78,17 +78,35 @@ class CalibratedCamera:
         """
         if self._asked_s is None:
             self._asked_s = time.monotonic()
-        entry, moving = self._with_extrinsics(self._with_intrinsics(self.entry), stamp_ns)
+        entry, moving = self._with_extrinsics(self.with_intrinsics(), stamp_ns)
         last = self._last
         if last is not None and last.K is entry.K and _same_pose(last, entry):
             return last
         if last is not None and not (moving and last.K is entry.K):
-            if self.entry.R is None and not _same_pose(last, entry):
+            if self.entry.R is None and not (moving or _same_pose(last, entry)):
                 change = camera_change(last, entry)
                 self._tell(f"camera '{entry.name}': TF has a new place for it ({change})")
             self._changed()
         self._last = entry
         return entry
+
+    def with_intrinsics(self) -> CameraEntry:
+        """With intrinsics, and extrinsics if they do not come from TF.
+
+        Raises:
+            UserError: camera_info is needed and is missing or unusable.
+        """
+        if self.entry.K is not None:
+            return self.entry
+        name, intrinsics = self.entry.name, self._intrinsics
+        if isinstance(intrinsics, UserError):
+            raise intrinsics
+        if intrinsics is None:
+            raise UserError(
+                f"camera '{name}': images arrive but no camera_info on '{self._info_topic}';"
+                f" publish it, set cameras.{name}.info_topic, or give intrinsics_px in the rig file"
+            )
+        return _with(self.entry, intrinsics)
 
     def take_info(self, info: CameraInfo) -> UserError | None:
         """A camera_info has come. Returns what is wrong with it if it differs from the last."""
@@ -119,20 +137,6 @@ class CalibratedCamera:
                 f"camera '{self.entry.name}': the calibration on '{self._info_topic}' has changed"
                 f" ({change}) and {used}"
             )
-
-    def _with_intrinsics(self, entry: CameraEntry) -> CameraEntry:
-        if entry.K is not None:
-            return entry
-        intrinsics = self._intrinsics
-        if isinstance(intrinsics, UserError):
-            raise intrinsics
-        if intrinsics is None:
-            raise UserError(
-                f"camera '{entry.name}': images arrive but no camera_info on '{self._info_topic}';"
-                f" publish it, set cameras.{entry.name}.info_topic, or give intrinsics_px in the"
-                " rig file"
-            )
-        return _with(entry, intrinsics)
 
     def _with_extrinsics(self, entry: CameraEntry, stamp_ns: int) -> tuple[CameraEntry, bool]:
         """And whether it moves."""

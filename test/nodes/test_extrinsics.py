@@ -9,7 +9,7 @@ import rclpy
 from mvssm_ros.errors import UserError
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
 
-from ..support.robot_with_camera import RobotWithCamera, transform
+from ..support.robot_with_cameras import RobotWithCameras, transform
 from .conftest import ring_of_cameras
 
 pytest.importorskip("tf2_ros", reason="TF needs tf2_ros")
@@ -36,7 +36,7 @@ def tf(monkeypatch):
 @pytest.fixture
 def robot(tf):
     """Everything static is published."""
-    made = RobotWithCamera(ring_of_cameras(), CAMERA)
+    made = RobotWithCameras(ring_of_cameras(), [CAMERA])
     for each in made.static():
         tf.set_transform_static(each, "test")
     return made

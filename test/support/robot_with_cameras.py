@@ -1,4 +1,4 @@
-"""A robot that drives and turns with one camera of a rig on it, and the transforms it publishes."""
+"""A robot that drives and turns with cameras of a rig on it, and the transforms it publishes."""
 
 from dataclasses import replace
 
@@ -45,32 +45,39 @@ def without_extrinsics(rig) -> Rig:
     return replace(rig, cameras=bare)
 
 
-class RobotWithCamera:
-    """Frames: reference frame -> odom (static) -> base_link (moving) -> the camera (static).
+class RobotWithCameras:
+    """Frames: reference frame -> odom (static) -> base_link (moving) -> its cameras (static).
 
     It drives circles of 0.3 m radius at 0.47 m/s and turns to and fro by 0.2 rad, at up to
     0.63 rad/s: a pose 50 ms old puts what is 4 m away 12 cm off.
+
+    Args:
+        rig: where all cameras are while the robot is at its start.
+        on_board: the names of its cameras; the others stand in the room.
     """
 
-    def __init__(self, rig: Rig, camera: str) -> None:
-        self.rig, self.camera = rig, camera
+    def __init__(self, rig: Rig, on_board: list[str]) -> None:
+        self.rig, self.on_board = rig, on_board
         self._odom = np.eye(4)
         self._odom[:3, 3] = 0.5, -0.3, 0.0
-        self._mount = np.linalg.inv(self._odom @ self._base(0)) @ camera_pose(rig.cameras[camera])
+        to_base = np.linalg.inv(self._odom @ self._base(0))
+        self._mounts = {name: to_base @ camera_pose(rig.cameras[name]) for name in on_board}
 
     def rig_at(self, stamp_ns: int) -> Rig:
         """Where the cameras really are."""
-        inverse = np.linalg.inv(self._odom @ self._base(stamp_ns) @ self._mount)
-        entry = replace(self.rig.cameras[self.camera], R=inverse[:3, :3], t_m=inverse[:3, 3])
-        return replace(self.rig, cameras={**self.rig.cameras, self.camera: entry})
+        cameras = dict(self.rig.cameras)
+        for name, mount in self._mounts.items():
+            inverse = np.linalg.inv(self._odom @ self._base(stamp_ns) @ mount)
+            cameras[name] = replace(cameras[name], R=inverse[:3, :3], t_m=inverse[:3, 3])
+        return replace(self.rig, cameras=cameras)
 
     def static(self) -> list[TransformStamped]:
-        frame = self.rig.cameras[self.camera].frame_id
-        return [
-            *static_transforms(self.rig, skip=[self.camera]),
-            transform(self.rig.reference_frame, "odom", self._odom),
-            transform("base_link", frame, self._mount),
+        mounts = [
+            transform("base_link", self.rig.cameras[name].frame_id, mount)
+            for name, mount in self._mounts.items()
         ]
+        odom = transform(self.rig.reference_frame, "odom", self._odom)
+        return [*static_transforms(self.rig, skip=self.on_board), odom, *mounts]
 
     def moving(self, stamp_ns: int) -> TransformStamped:
         return transform("odom", "base_link", self._base(stamp_ns), stamp_ns)
