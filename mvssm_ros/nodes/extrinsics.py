@@ -98,8 +98,10 @@ class TfExtrinsics:
             self._wait_for(frames, stamp_ns)
             chain = self._tree.chain(*frames)
             if chain is None:
+                top = self._tree.top(frames[1])
+                why = "nobody publishes it" if top == frames[1] else f"its tree ends at '{top}'"
                 raise UserError(
-                    f"TF does not know where '{frames[1]}' is in '{frames[0]}'; publish it"
+                    f"TF does not know where '{frames[1]}' is in '{frames[0]}': {why}; publish it"
                     " (static_transform_publisher), or give extrinsics in the rig file"
                 )
             moving = [edge for edge in chain if not edge.static]
@@ -127,10 +129,10 @@ class TfExtrinsics:
             edge.fault = fault
             if edge.stamps_ns and stamp_ns < edge.newest_ns - KEPT_NS and not fault:
                 self._start_anew(now_s)
-            if static:
+            if static or not edge.stamps_ns:  # what was static may move now
                 self._static.clear()
-                if not fault:
-                    self._buffer.set_transform_static(transform, authority)
+            if static and not fault:
+                self._buffer.set_transform_static(transform, authority)
             elif not fault:
                 self._buffer.set_transform(transform, authority)
                 self._tree.note_stamp(edge, stamp_ns)

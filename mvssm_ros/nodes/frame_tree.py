@@ -59,7 +59,8 @@ class FrameTree:
 
     def note_stamp(self, edge: Edge, stamp_ns: int) -> None:
         """It is good, and of this moment."""
-        insort(edge.stamps_ns, stamp_ns)
+        if edge.gap_ns(stamp_ns) != 0:  # nobody has said it before
+            insort(edge.stamps_ns, stamp_ns)
         del edge.stamps_ns[: bisect_left(edge.stamps_ns, edge.stamps_ns[-1] - KEPT_NS)]
 
     def forget_stamps(self) -> None:
@@ -76,6 +77,11 @@ class FrameTree:
             return None
         meeting = _frames(b, from_b)[until]
         return from_a[: _frames(a, from_a).index(meeting)] + from_b[:until]
+
+    def top(self, frame: str) -> str:
+        """Where the way up from a frame ends; the frame itself if nobody has published it."""
+        edges = self._up(frame)
+        return edges[-1].parent if edges else frame
 
     def _up(self, frame: str) -> list[Edge]:
         """The edges from a frame to its root; a loop is cut open."""

@@ -103,6 +103,15 @@ def test_a_static_chain_is_looked_up_once_and_again_when_it_changes(tf, robot):
     np.testing.assert_allclose(second.t_m, 0, atol=1e-9)
 
 
+def test_what_was_static_may_begin_to_move(tf, robot):
+    assert not tf.lookup("map", "cam0_optical_frame", T0_NS).moving
+    for stamp_ns in at_50_hz(T0_NS, 1):
+        tf.set_transform(transform("map", "cam0_optical_frame", np.eye(4), stamp_ns), "test")
+    placed = tf.lookup("map", "cam0_optical_frame", T0_NS + S // 2)
+    assert placed.moving
+    np.testing.assert_allclose(placed.R, np.eye(3), atol=1e-9)
+
+
 def test_a_static_transform_of_nonsense_is_told_and_not_the_old_one_used(tf, robot):
     tf.lookup("map", "cam0_optical_frame", T0_NS)
     bad = transform("map", "cam0_optical_frame", np.eye(4))
@@ -113,9 +122,11 @@ def test_a_static_transform_of_nonsense_is_told_and_not_the_old_one_used(tf, rob
 
 
 def test_frames_that_nobody_publishes(tf, robot):
-    with pytest.raises(UserError, match="TF does not know where 'moon' is in 'map'"):
+    with pytest.raises(UserError, match="TF does not know where 'moon' is in 'map': nobody pub"):
         tf.lookup("map", "moon", T0_NS)
-    with pytest.raises(UserError, match="TF does not know where 'cam1_optical_frame'"):
+    with pytest.raises(
+        UserError, match="'cam1_optical_frame' is in 'map': its tree ends at 'base_link'"
+    ):
         tf.lookup("map", FRAME, T0_NS)
 
 

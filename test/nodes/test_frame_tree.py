@@ -58,7 +58,7 @@ def test_a_new_parent_makes_a_new_edge():
 def test_stamps_are_sorted_and_forgotten_when_tf2_forgets_them():
     made = FrameTree()
     edge = made.note("base", "odom", False, 0.0)
-    for stamp_ns in (30, 10, 20):
+    for stamp_ns in (30, 10, 20, 30, 10):
         made.note_stamp(edge, stamp_ns)
     assert edge.stamps_ns == [10, 20, 30]
     assert edge.newest_ns == 30
