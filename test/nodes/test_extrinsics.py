@@ -72,7 +72,7 @@ def test_the_motion_goes_on_for_some_hundredths_of_a_second(tf, robot):
     for ahead_ms in (10, 30, 50):
         stamp_ns = newest_ns + ahead_ms * 1_000_000
         placed = tf.lookup("map", FRAME, stamp_ns)
-        assert millimetres_off(robot, placed, stamp_ns) < 15  # the newest pose: up to 120
+        assert millimetres_off(robot, placed, stamp_ns) < 15  # the newest pose: up to 51
     with pytest.raises(UserError, match=r"'odom' to 'base_link'.*ended 0\.06 s before.*publisher"):
         tf.lookup("map", FRAME, newest_ns + 60_000_000)
 
