@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import Keypoints2DArray
 from mvssm_ros.nodes import conversions, optional, qos
+from mvssm_ros.nodes.camera_calibration import CalibratedCamera
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.problems import Problems
 from mvssm_ros.rig.checks import ReprojectionMonitor
@@ -32,8 +32,6 @@ REPROJECTION = "reprojection"
 LEFT_OUT = "disagreement"
 FROZEN = "frozen"
 CLOCK = "clock"
-
-_GRACE_S = 2.0  # camera_info and TF may come this much later than the first image
 
 
 class CameraInput:
@@ -69,16 +67,9 @@ class CameraInput:
         self._node = node
         self._entry = entry
         self._mode = mode
-        self._tf = tf
-        self._reference_frame = reference_frame
         self._on_message = on_message
         self._subscriptions: list[Any] = []
-        self._info: CameraInfo | None = None
-        self._intrinsics: conversions.Intrinsics | None = None
-        self._info_error: UserError | None = None
-        self._last_complete: CameraEntry | None = None
         self._started_s = 0.0
-        self._first_message_s: float | None = None
         self._monitor: ReprojectionMonitor | None = None
         self._last_message_s = 0.0
         self._watched = (0, 0)  # received and unmatched images at the last look at the clock
@@ -86,6 +77,9 @@ class CameraInput:
         topic = keypoints_topic if mode == "keypoints" else entry.image_topic
         self.topic = self._resolved(topic)
         self.info_topic = self._resolved(entry.info_topic)
+        self.calibration = CalibratedCamera(
+            entry, self.info_topic, tf, reference_frame, node.get_logger().warning, self.judge_anew
+        )
 
     def reset_counters(self) -> None:
         self.received = self.bad = 0
@@ -95,7 +89,7 @@ class CameraInput:
     def start(self) -> None:
         """Subscribe."""
         self._started_s = time.monotonic()
-        self._first_message_s = None
+        self.calibration.begin()
         message_type = CompressedImage if self._entry.transport == "compressed" else Image
         if self._mode == "keypoints":
             message_type = Keypoints2DArray
@@ -119,18 +113,13 @@ class CameraInput:
                 the first moments, in which camera_info and TF may be on their way.
         """
         try:
-            entry = self._with_extrinsics(self._with_intrinsics(self._entry), stamp_ns)
+            entry = self.calibration.at(stamp_ns)
         except UserError as error:
-            since = self._first_message_s
-            waiting = self._info is None and self._info_error is None
-            if not waiting or (since and time.monotonic() - since > _GRACE_S):
+            if not self.calibration.may_be_on_its_way:
                 self.problems.report(CALIBRATION, str(error))
             raise
         self.problems.over(CALIBRATION)
-        last = self._last_complete
-        if last is None or last.K is not entry.K or not _same_pose(last, entry):
-            self._last_complete = entry
-        return self._last_complete
+        return entry
 
     def read(self, message: Any, expected_px: tuple[int, int] | None) -> np.ndarray:
         """An image as [H, W, 3] uint8 RGB, or keypoints as [P, 15, 3] float32.
@@ -169,7 +158,7 @@ class CameraInput:
         Args:
             max_px: what to warn above, px at a long side of 960 px.
         """
-        entry = self._last_complete
+        entry = self.calibration.last
         if entry is None or entry.size_px is None:
             return  # cannot be: it was used in a set
         limits = (entry.size_px, max_px)
@@ -279,8 +268,6 @@ class CameraInput:
     def _take_message(self, message: Any) -> None:
         self.received += 1
         self._last_message_s = time.monotonic()
-        if self._first_message_s is None:
-            self._first_message_s = self._last_message_s
         stamp = message.header.stamp
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec  # rclpy's Time raises below 0
         if stamp_ns <= 0:
@@ -296,48 +283,9 @@ class CameraInput:
         self._on_message(self.name, stamp_ns, message)
 
     def _take_info(self, info: CameraInfo) -> None:
-        if self._info is not None and _same_calibration(info, self._info):
-            return
-        self._info = info
-        self._intrinsics, self._info_error = None, None
-        try:
-            self._intrinsics = conversions.info_to_intrinsics(info, self.name, self.info_topic)
-        except UserError as error:
-            self._info_error = error
+        error = self.calibration.take_info(info)
+        if error is not None:
             self.problems.report(CALIBRATION, str(error))
-
-    def _with_intrinsics(self, entry: CameraEntry) -> CameraEntry:
-        if entry.K is not None:
-            return entry
-        if self._info_error is not None:
-            raise self._info_error
-        intrinsics = self._intrinsics
-        if intrinsics is None:
-            raise UserError(
-                f"camera '{self.name}': images arrive but no camera_info on '{self.info_topic}';"
-                f" publish it, set cameras.{self.name}.info_topic, or give intrinsics_px in the"
-                " rig file"
-            )
-        return replace(
-            entry,
-            K=intrinsics.K,
-            distortion_model=intrinsics.distortion_model,
-            distortion=intrinsics.distortion,
-            size_px=intrinsics.size_px,
-        )
-
-    def _with_extrinsics(self, entry: CameraEntry, stamp_ns: int) -> CameraEntry:
-        if entry.R is not None and entry.t_m is not None:
-            return entry
-        if self._tf is None:
-            raise UserError(
-                f"camera '{self.name}': extrinsics are neither in the rig file nor asked from TF"
-            )
-        try:
-            R, t_m = self._tf.lookup(self._reference_frame, entry.frame_id, stamp_ns)
-        except UserError as error:
-            raise UserError(f"camera '{self.name}': {error}") from error
-        return replace(entry, R=R, t_m=t_m)
 
     def _resolved(self, topic: str) -> str:
         try:
@@ -363,16 +311,3 @@ class CameraInput:
             self._subscriptions.append(
                 self._node.create_subscription(message_type, topic, callback, **options)
             )
-
-
-def _same_pose(a: CameraEntry, b: CameraEntry) -> bool:
-    return np.array_equal(a.R, b.R) and np.array_equal(a.t_m, b.t_m)
-
-
-def _same_calibration(a: CameraInfo, b: CameraInfo) -> bool:
-    return (
-        np.array_equal(a.k, b.k)
-        and np.array_equal(a.d, b.d)
-        and (a.width, a.height, a.distortion_model, a.binning_x, a.binning_y, a.roi)
-        == (b.width, b.height, b.distortion_model, b.binning_x, b.binning_y, b.roi)
-    )

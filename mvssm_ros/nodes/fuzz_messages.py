@@ -193,7 +193,7 @@ class CameraInfos(_Messages):
     def check(self, data: bytes) -> None:
         camera = self._camera()
         camera._take_info(deserialize_message(data, CameraInfo))
-        entry = camera._with_intrinsics(CameraEntry.bare("cam"))
+        entry = camera.calibration.with_intrinsics()
         if not (np.isfinite(entry.K).all() and np.isfinite(entry.distortion).all()):
             raise ValueError("accepted intrinsics are not finite")
         if min(entry.K[0, 0], entry.K[1, 1]) <= 0 or min(entry.size_px) < 1:

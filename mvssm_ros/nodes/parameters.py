@@ -68,8 +68,9 @@ SPECS = (
     Spec(
         "calibration.source",
         "auto",
-        "Where extrinsics come from. auto: the rig file, and TF for cameras that have none there.",
-        choices=("auto", "rig_file", "tf"),
+        "Where extrinsics come from. auto: the rig file, TF for cameras that have none there, and"
+        " what comes on the topic calibration (RigCalibration) replaces both.",
+        choices=("auto", "rig_file", "tf", "topic"),
     ),
     Spec(
         "calibration.max_reprojection_px",

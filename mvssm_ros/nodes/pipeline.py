@@ -24,6 +24,7 @@ from mvssm_ros.errors import UserError
 from mvssm_ros.msg import RigStatus
 from mvssm_ros.nodes import qos
 from mvssm_ros.nodes.answers import Answers
+from mvssm_ros.nodes.calibration_changes import CalibrationChanges
 from mvssm_ros.nodes.camera_input import QOS, CameraInput
 from mvssm_ros.nodes.deadline import DeadlineTimer
 from mvssm_ros.nodes.diagnostics import (
@@ -54,6 +55,7 @@ class Configured:
     inputs: dict[str, CameraInput]
     inference: Inference
     answers: Answers
+    calibration: CalibrationChanges
 
 
 class Pipeline:
@@ -143,6 +145,7 @@ class Pipeline:
 
     def _solve(self, image_set: ImageSet) -> None:
         generation = self._generation
+        self._parts.calibration.begin_set()
         solved = self._parts.inference.solve(image_set)
         if solved is None:
             self._counts.unusable += 1

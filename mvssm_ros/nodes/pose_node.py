@@ -19,6 +19,7 @@ from rclpy.parameter import Parameter
 from mvssm_ros.errors import UserError
 from mvssm_ros.nodes import parameters, qos
 from mvssm_ros.nodes.answers import Answers
+from mvssm_ros.nodes.calibration_changes import CalibrationChanges
 from mvssm_ros.nodes.camera_input import CameraInput
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.inference import Inference, make_predictor
@@ -131,7 +132,10 @@ class PoseNode(LifecycleNode):
         inference.warm_up()
         answers = Answers(self, names, rig.reference_frame)
         answers.apply(values)
-        self._configured = Configured(values, rig.reference_frame, inputs, inference, answers)
+        calibration = CalibrationChanges(self, rig, inputs, values)
+        self._configured = Configured(
+            values, rig.reference_frame, inputs, inference, answers, calibration
+        )
         self.get_logger().info(
             f"configured: cameras {names}, input {values['input']}, front-end"
             f" {predictor.frontend} on {values['model.device']}, frame '{rig.reference_frame}'"
@@ -140,6 +144,7 @@ class PoseNode(LifecycleNode):
     def _unconfigure(self) -> None:
         if self._configured is not None:
             self._configured.inference.close()
+            self._configured.calibration.close()
             self._configured.answers.close()
             self._configured = None
         if self._tf is not None:

@@ -197,6 +197,8 @@ def test_camera_info_changes(informed):
     answers = trial.inject({BAD: halve})
     assert trial.worst_m(answers) < WRONG_M
     assert answers[-1].cameras_used == ALL
+    (line,) = trial.world.said(f"camera '{BAD}'", "/camera_info' has changed")
+    assert "fx 500.0 to 250.0 px" in line
     publish_info(trial.world, rig)
     trial.record("camera_info changes mid-stream", answers, trial.mend())
 
