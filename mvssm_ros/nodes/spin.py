@@ -14,7 +14,7 @@ from rclpy.exceptions import (
     InvalidParameterValueException,
     ParameterException,
 )
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from mvssm_ros.errors import UserError
@@ -32,8 +32,12 @@ class RunnableNode(Protocol):
         """Called once at the end, while ROS still works."""
 
 
-def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
-    """Spin a node in a single-threaded executor; return the exit code.
+def run_node(
+    make_node: Callable[[], Any],
+    args: list[str] | None = None,
+    make_executor: Callable[[], Executor] = SingleThreadedExecutor,
+) -> int:
+    """Spin a node, in a single-threaded executor unless told otherwise; return the exit code.
 
     SIGINT and SIGTERM end it after `close`, with ROS still up, so that last messages go out
     (rclpy's own handlers would shut ROS down first). A UserError, or a parameter of the wrong type
@@ -44,7 +48,7 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
         signal.signal(number, lambda *_: stop.set())
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        return _spin(make_node, stop)
+        return _spin(make_node, make_executor, stop)
     except (UserError, *_PARAMETER_ERRORS) as error:
         print(f"mvssm: error: {_one_line(error)}", file=sys.stderr)
         return 2
@@ -59,9 +63,11 @@ _PARAMETER_ERRORS = (
 )
 
 
-def _spin(make_node: Callable[[], Any], stop: threading.Event) -> int:
+def _spin(
+    make_node: Callable[[], Any], make_executor: Callable[[], Executor], stop: threading.Event
+) -> int:
     node = make_node()
-    executor = SingleThreadedExecutor()
+    executor = make_executor()
     executor.add_node(node)
     try:
         while not stop.is_set() and rclpy.ok():

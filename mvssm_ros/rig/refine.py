@@ -32,6 +32,7 @@ _LEAST_GAIN, _LEAST_GAIN_PX = 0.01, 0.02  # of the held-out error: less is no im
 _MIN_POINTS = 60  # joints that two cameras must have seen together, to be connected
 _PRINCIPAL_POINT_SHARE = 0.01  # of the long side: how far it is expected to be off
 _LATE_S = 0.1
+_UNSURE_DEG, _UNSURE_M = 0.4, 0.02  # standard deviations that deserve a remark
 _SAME_ERROR_NS = 1_000_000_000  # a detector errs alike on one person for about so long
 
 
@@ -50,6 +51,8 @@ class CameraResult:
     """What became of one camera. Standard deviations (sigma): root of the sum over the axes.
 
     late_s: how long after its stamp an image is taken, but for a delay common to all cameras.
+    pose_covariance: of the optical frame's pose in the reference frame: place (m), turn about the
+        reference frame's axes (rad); what moves, turns or scales the rig as a whole is not in it.
     """
 
     name: str
@@ -62,6 +65,12 @@ class CameraResult:
     late_s: float
     before_px: float  # median reprojection error of the held-out frames; NaN: not seen
     after_px: float
+    pose_covariance: Array  # [6, 6]
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it remains so uncertain that the user should know."""
+        return self.refined and (self.sigma_deg > _UNSURE_DEG or self.sigma_m > _UNSURE_M)
 
 
 @dataclass(frozen=True)
@@ -227,6 +236,8 @@ def _result(
             cameras[name] = replace(old, K=K, R=R, t_m=-R @ center)
         sigma = np.sqrt(np.maximum(np.diag(spread[i, :, i]), 0))  # exact input: -0
         turn = np.arccos(np.clip((np.trace(R @ given.rotations[i].T) - 1) / 2, -1, 1))
+        to_pose = np.zeros((6, 6))  # of exp(w) R: the pose's turn is -R^T w
+        to_pose[:3, 3:], to_pose[3:, :3] = np.eye(3), -R.T
         shift = (views.cameras.K - given.cameras.K)[i, :2, 2]
         results.append(
             CameraResult(
@@ -240,6 +251,7 @@ def _result(
                 late_s=float(views.late_s[i]),
                 before_px=_median(before[i]),
                 after_px=_median(after[i]),
+                pose_covariance=to_pose @ spread[i, :6, i, :6] @ to_pose.T,
             )
         )
     return Refinement(
