@@ -17,8 +17,9 @@ NOT_BETTER = 1  # exit status
 
 _ABOUT = """\
 Improves the extrinsics of a rig from the 2D keypoints of people who walk about, by bundle
-adjustment. Every second stretch of the frames is held out; the new rig is written only if its
-reprojection error there is lower by one percent or more. Where the rig as a whole stands, how it is
+adjustment. Every second stretch of the frames is held out; the new rig is written only if what was
+learnt from the others has a reprojection error there that is lower by one percent or more. It is
+then adjusted once more, to all frames. Where the rig as a whole stands, how it is
 turned and how large it is cannot be seen in images: that stays as in RIG (the similarity that brings
 the new cameras nearest to the given ones; cameras that moved much count least)."""
 _KEYPOINTS_HELP = """.npz with keypoints [frames, cameras, people, 15, 3] (x, y in raw px,

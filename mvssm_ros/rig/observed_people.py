@@ -25,6 +25,7 @@ _MIN_ANGLE_RAD = np.deg2rad(3.0)  # rays of a point must differ by so much
 _MOST_PAIRS = 28  # of views, that are tried for a start
 _CAUCHY = 2.0  # standard deviations at which an error counts half
 _WINDOW_S = 0.35  # before and after, for velocities
+_SAME_ERROR_NS = 1_000_000_000  # a detector errs alike on one person for up to so long
 _IMAGE_WINDOW_S = 0.1  # for velocities in the images
 _STRETCH = 5  # frames that follow each other, so that motion is seen
 _MAX_SPEED_MPS = 8.0
@@ -101,7 +102,10 @@ def robust(points: Points, views: Views, points_m: Array) -> Points:
         return points
     scale = max(float(np.median(size[used])) / 1.177, 1e-3)  # 1.177: median of a Rayleigh error
     falls = 1 / (1 + (size / (_CAUCHY * scale)) ** 2)
-    return replace(points, weight=points.weight * falls * points.independent / scale**2)
+    weight = points.weight * falls * points.independent / scale**2
+    # the slope of error / (1 + error^2) in two dimensions is falls^2, on the mean of all directions
+    stiffness = float((weight * falls).sum() / weight.sum())
+    return replace(points, weight=weight, stiffness=stiffness)
 
 
 def settle(points: Points, views: Views, points_m: Array, rounds: int = 3) -> tuple[Points, Array]:
@@ -111,6 +115,37 @@ def settle(points: Points, views: Views, points_m: Array, rounds: int = 3) -> tu
         points_m = triangulate(views, weighted, points_m)
         weighted = robust(points, views, points_m)
     return weighted, triangulate(views, weighted, points_m)
+
+
+def independent_share(
+    groups: Groups,
+    points: Points,
+    views: Views,
+    points_m: Array,
+    stamps_ns: npt.NDArray[np.int64],
+) -> float:
+    """Share of the frames whose errors are independent, from the errors themselves.
+
+    A detector errs alike on one person for a while: errors of the same joint in the same view,
+    within a second, are multiplied with each other; if they are nothing alike the share is 1.
+    It is never less than one frame a second.
+
+    Args:
+        points: with robust weights.
+    """
+    n_views = len(points.weight)
+    error = residuals(views, points, points_m) * np.sqrt(points.weight)[..., None]
+    by_person = error.reshape(n_views, -1, 15, 2).swapaxes(0, 1).reshape(len(groups.frame), -1)
+    known = ((points.weight > 0).sum(0) >= 2).reshape(-1, 15)
+    alike = 0.0
+    for track in tracks(groups, points_m.reshape(-1, 15, 3), known, stamps_ns):
+        t, errors = stamps_ns[groups.frame[track]], by_person[track]
+        near = np.abs(t[:, None] - t) <= _SAME_ERROR_NS
+        alike += float((near * (errors @ errors.T)).sum())
+    frames = np.unique(groups.frame)
+    least = len(np.unique(stamps_ns[frames] // _SAME_ERROR_NS)) / len(frames)
+    total = float((by_person**2).sum())
+    return float(np.clip(total / alike, least, 1.0)) if alike > 0 else 1.0
 
 
 def velocities(

@@ -13,13 +13,14 @@ def error(refined: Refinement) -> str:
 def table(refined: Refinement, settings: Settings) -> list[str]:
     """What became of each camera, line by line."""
     (used, held), (people, people_held) = refined.n_frames, refined.n_people
+    then = "; then adjusted to all" if refined.improved else ""
     width = max(6, *(len(camera.name) for camera in refined.cameras))
     head = f"{'camera':{width}}  held-out px    turned   moved   uncertain by"
     head += "       principal point" if settings.principal_points else ""
     head += "      late" if settings.time_offsets else ""
     lines = [
         f"learnt from {used} frames ({people} times a person in two views or more), checked with"
-        f" {held} others ({people_held})",
+        f" {held} others ({people_held}){then}",
         head,
     ]
     for camera in refined.cameras:

@@ -1,5 +1,9 @@
 """The node that refines a rig: keypoints over DDS, the service, the latched calibration."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -18,6 +22,8 @@ from mvssm_ros.nodes.refine_node import RefineNode
 from mvssm_ros.nodes.rotations import matrix_from_quaternion
 from mvssm_ros.rig.rig_file import load_rig
 
+RUN = "import sys; from mvssm_ros.nodes.refine_node import main; sys.exit(main())"
+INFO = 20  # of rcl_interfaces/Log
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
@@ -49,20 +55,7 @@ class Refiner:
 
     def send(self, sequence, names=None):
         """All frames, as fast as it goes, and wait until the node has them."""
-        for name in names or sequence.cameras:
-            view = sequence.cameras.index(name)
-            publisher = self.world.publisher(Keypoints2DArray, f"/{name}/keypoints", RELIABLE)
-            for stamp_ns, people in zip(sequence.stamps_ns, sequence.keypoints[:, view]):
-                message = Keypoints2DArray(skeleton="panoptic15", width=1280, height=960)
-                message.header.stamp.sec, message.header.stamp.nanosec = divmod(
-                    int(stamp_ns), 10**9
-                )
-                message.people = [
-                    Keypoints2D(x=p[:, 0].tolist(), y=p[:, 1].tolist(), confidence=p[:, 2].tolist())
-                    for p in people
-                    if p[:, 2].any()
-                ]
-                publisher.publish(message)
+        publish(self.world, sequence, names)
         self.world.spin_until(
             lambda: all(
                 self.node.received(name) >= len(sequence.stamps_ns)
@@ -83,6 +76,22 @@ class Refiner:
         self.executor.shutdown()
         self.thread.join()
         self.node.destroy_node()
+
+
+def publish(world, sequence, names=None):
+    """All frames of the cameras (default: all), as fast as it goes."""
+    for name in names or sequence.cameras:
+        view = sequence.cameras.index(name)
+        publisher = world.publisher(Keypoints2DArray, f"/{name}/keypoints", RELIABLE)
+        for stamp_ns, people in zip(sequence.stamps_ns, sequence.keypoints[:, view]):
+            message = Keypoints2DArray(skeleton="panoptic15", width=1280, height=960)
+            message.header.stamp.sec, message.header.stamp.nanosec = divmod(int(stamp_ns), 10**9)
+            message.people = [
+                Keypoints2D(x=p[:, 0].tolist(), y=p[:, 1].tolist(), confidence=p[:, 2].tolist())
+                for p in people
+                if p[:, 2].any()
+            ]
+            publisher.publish(message)
 
 
 @pytest.fixture
@@ -231,3 +240,38 @@ def test_parameters_are_checked(world, refiner, tmp_path):
             Parameter("rig_file", value=str(tmp_path / "given.yaml")),
             Parameter("camera_names", value=["cam1", "door"]),
         ])  # fmt: skip
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_process_in_the_middle_of_a_refinement(world, tmp_path, signal_number):
+    truth = ring_rig(4)
+    path = tmp_path / "rig.yaml"
+    disturbed(truth, 4).save(path)
+    words = ["-p", f"rig_file:={path}"]
+    for name in truth.cameras:
+        prefix = f"qos_overrides./{name}/keypoints.subscription."
+        words += ["-p", f"{prefix}reliability:=reliable", "-p", f"{prefix}depth:=2000"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, "--ros-args", *words],
+        env={**os.environ, "ROS_DOMAIN_ID": str(world.domain_id), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        client = world.tester.create_client(Trigger, "/refiner/refine")
+        world.spin_until(client.service_is_ready, timeout_s=110)
+        world.wait_for_subscribers([f"/{name}/keypoints" for name in truth.cameras])
+        publish(world, walk(truth, seed=3, seconds=6))
+        for name in truth.cameras:
+            world.publisher(Keypoints2DArray, f"/{name}/keypoints").wait_for_all_acked()
+        client.call_async(Trigger.Request())
+        world.spin_until(lambda: world.said("refining cam1, cam2, cam3, cam4", level=INFO))
+        process.send_signal(signal_number)
+        assert process.wait(timeout=60) == 0
+        output = process.stdout.read()
+        assert "Traceback" not in output
+        assert "not refined: the node is ending" in output
+    finally:
+        process.kill()
+        process.wait()
