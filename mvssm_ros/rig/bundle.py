@@ -146,7 +146,8 @@ def covariance(views: Views, points: Points, points_m: Array, prior: Prior) -> A
     contributes is used (the "sandwich", clustered by frames), and frames whose errors depend on
     each other count as one (`Points.independent`). It is made larger because robust weights fall
     with the error (`Points.stiffness`; Huber, Robust Statistics, 1981, section 7.6) and because the
-    unknowns were fitted to the same frames (MacKinnon and White 1985).
+    unknowns were fitted to the same frames (the jackknife of MacKinnon and White 1985, with the mean
+    leverage).
     """
     sigma = prior.sigma(len(views.late_s))
     shape = sigma.shape
@@ -162,7 +163,7 @@ def covariance(views: Views, points: Points, points_m: Array, prior: Prior) -> A
     free = left[:, tangent.shape[1] :]  # everything that is no similarity
     inverse = np.linalg.inv(free.T @ (J.T @ J + np.eye(sigma.size)) @ free)
     n_frames, n_fitted = len(pull), free.shape[1]
-    larger = n_frames / max(n_frames - n_fitted, 1) / points.stiffness**2
+    larger = (n_frames / max(n_frames - n_fitted, 1)) ** 2 / points.stiffness**2
     spread = larger * inverse @ (free.T @ (pull.T @ pull) @ free) @ inverse / points.independent
     full = free @ spread @ free.T * np.outer(sigma, sigma)
     return np.asarray(full.reshape(*shape, *shape))

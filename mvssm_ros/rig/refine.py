@@ -32,6 +32,7 @@ Array = npt.NDArray[np.float64]
 
 # What is left of the expected error, for the association; and solves, with renewed weights.
 _ROUNDS = ((1.0, 2), (0.4, 2), (0.15, 3), (0.1, 4))
+_LAST_ROUND = ((0.1, 2),)  # with all frames, from where half of them led
 _BLOCKS = 10  # alternate stretches of frames are held out
 _MOST_FRAMES = 600
 _MOST_WORK = 40_000  # frames times cameras squared: what the Jacobian's size grows with
@@ -124,7 +125,7 @@ def refine_rig(rig: Rig, sequence: KeypointSequence, settings: Settings = Settin
     if not np.isfinite(before).any():
         raise UserError("keypoints: nobody was found in the held-out half of the frames")
     if _better(_median(before), _median(after)):
-        learnt = _learn(given, half.views, sequence, prior, settings, _ROUNDS[-1:])
+        learnt = _learn(given, half.views, sequence, prior, settings, _LAST_ROUND)
     refined, cameras = _results(rig, given, learnt, names, before, after)
     return Refinement(
         rig=refined,
