@@ -11,10 +11,7 @@ executor with several threads. Everything else goes on meanwhile.
 
 from __future__ import annotations
 
-import queue
 import threading
-import traceback
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,7 +36,7 @@ from mvssm_ros.nodes.rig_source import rig_from_parameters
 from mvssm_ros.nodes.spin import run_node
 from mvssm_ros.rig.keypoint_sequence import KeypointSequence
 from mvssm_ros.rig.keypoint_window import KeypointWindow
-from mvssm_ros.rig.refine import Refinement, Settings, refine_rig
+from mvssm_ros.rig.refine import Settings, refine_rig
 from mvssm_ros.rig.refine_report import comment, error, table
 from mvssm_ros.rig.rig_file import CameraEntry, Rig
 
@@ -97,7 +94,6 @@ class RefineNode(Node):
         self._window = KeypointWindow(source.rig.cameras, values["keep_s"])
         self._window_lock = threading.Lock()
         self._done = dict.fromkeys(source.rig.cameras, 0)  # messages taken or refused
-        self._outcome: queue.SimpleQueue[Refinement | str] = queue.SimpleQueue()
         self._refining = threading.Lock()
         self._closing = False
         for name in parameters.unknown_overrides(self):
@@ -143,9 +139,8 @@ class RefineNode(Node):
         return self._done[camera]
 
     def close(self) -> None:
-        """A refinement in progress is given up."""
+        """A refinement in progress is given up within a second or two."""
         self._closing = True
-        self._outcome.put("the node is ending")
         for camera in self._inputs.values():
             camera.stop()
         if self._tf is not None:
@@ -205,14 +200,12 @@ class RefineNode(Node):
                               ("principal_points", "time_offsets", "rough_deg", "rough_m")))  # fmt: skip
         try:
             rig, sequence, newest_ns = self._given()
+            self.get_logger().info(
+                f"refining {', '.join(sequence.cameras)} from {len(sequence.stamps_ns)} frames"
+            )
+            refined = refine_rig(rig, sequence, settings, self._go_on)
         except UserError as problem:
             return False, str(problem)
-        self.get_logger().info(
-            f"refining {', '.join(sequence.cameras)} from {len(sequence.stamps_ns)} frames"
-        )
-        refined = self._apart(lambda: refine_rig(rig, sequence, settings))
-        if isinstance(refined, str):
-            return False, refined
         for line in table(refined, settings):
             self.get_logger().info(line)
         if not refined.improved:
@@ -256,22 +249,9 @@ class RefineNode(Node):
             cameras[name] = self._refined.get(name) or self._inputs[name].calibrated(newest_ns)
         return replace(self._rig, cameras=cameras), sequence, newest_ns
 
-    def _apart(self, work: Callable[[], Refinement]) -> Refinement | str:
-        """The result of work on a thread that does not hold up the node's end, or why there is none."""
-
-        def run() -> None:
-            try:
-                self._outcome.put(work())
-            except UserError as problem:
-                self._outcome.put(str(problem))
-            except Exception:
-                self.get_logger().error(f"unexpected error:\n{traceback.format_exc()}")
-                self._outcome.put("an unexpected error, see the log")
-
+    def _go_on(self) -> None:
         if self._closing:
-            return "the node is ending"
-        threading.Thread(target=run, name="refine", daemon=True).start()
-        return self._outcome.get()
+            raise UserError("the node is ending")
 
 
 def _check_out(path: str) -> None:

@@ -8,6 +8,7 @@ better. If it is, the result is adjusted once more, to all frames, from there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -98,8 +99,16 @@ class Refinement:
         return _better(self.before_px, self.after_px)
 
 
-def refine_rig(rig: Rig, sequence: KeypointSequence, settings: Settings = Settings()) -> Refinement:
+def refine_rig(
+    rig: Rig,
+    sequence: KeypointSequence,
+    settings: Settings = Settings(),
+    before_step: Callable[[], None] = lambda: None,
+) -> Refinement:
     """Refine the extrinsics of a rig from people's 2D keypoints.
+
+    Args:
+        before_step: called every second or so; what it raises ends the work.
 
     Raises:
         UserError: cameras that the rig does not have or that lack a calibration, too few frames, or
@@ -120,12 +129,12 @@ def refine_rig(rig: Rig, sequence: KeypointSequence, settings: Settings = Settin
     learn, check = _halves(sequence)
     prior = _prior(given, settings)
 
-    half = learnt = _learn(given, given, learn, prior, settings, _ROUNDS)
+    half = learnt = _learn(given, given, learn, prior, settings, _ROUNDS, before_step)
     before, after, people_held = _held_out(given, half.views, check, settings)
     if not np.isfinite(before).any():
         raise UserError("keypoints: nobody was found in the held-out half of the frames")
     if _better(_median(before), _median(after)):
-        learnt = _learn(given, half.views, sequence, prior, settings, _LAST_ROUND)
+        learnt = _learn(given, half.views, sequence, prior, settings, _LAST_ROUND, before_step)
     refined, cameras = _results(rig, given, learnt, names, before, after)
     return Refinement(
         rig=refined,
@@ -156,6 +165,7 @@ def _learn(
     prior: Prior,
     settings: Settings,
     rounds: tuple[tuple[float, int], ...],
+    before_step: Callable[[], None],
 ) -> _Learnt:
     """Adjust the views, from where they are, to what they saw.
 
@@ -163,6 +173,7 @@ def _learn(
         UserError: nobody was seen by two cameras.
     """
     for share, repeats in rounds:
+        before_step()
         groups = associate(views.cameras, sequence.keypoints, _tolerance(settings, share))
         points, points_m = points_of(groups, sequence.keypoints, views.cameras)
         seen = _connected(points)
@@ -170,6 +181,7 @@ def _learn(
             raise UserError(_too_few(groups, points, sequence.cameras))
         points = _only(points, seen)
         for _ in range(repeats):
+            before_step()
             weighted, points_m = settle(points, views, points_m)
             share_of_frames = independent_share(
                 groups, weighted, views, points_m, sequence.stamps_ns
