@@ -213,7 +213,8 @@ class RefineNode(Node):
                 f"the held-out reprojection error is no better ({error(refined)}); the calibration"
                 " stays as it is"
             )
-        self._refined = dict(refined.rig.cameras)
+        cameras = refined.rig.cameras
+        self._refined |= {c.name: cameras[c.name] for c in refined.cameras if c.refined}
         told = f"held-out reprojection error {error(refined)} (median)"
         self._publisher.publish(
             calibration_message(

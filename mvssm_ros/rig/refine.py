@@ -33,7 +33,7 @@ Array = npt.NDArray[np.float64]
 
 # What is left of the expected error, for the association; and solves, with renewed weights.
 _ROUNDS = ((1.0, 2), (0.4, 2), (0.15, 3), (0.1, 4))
-_LAST_ROUND = ((0.1, 2),)  # with all frames, from where half of them led
+_LAST_ROUND = _ROUNDS[-1:]  # with all frames, from where half of them led
 _BLOCKS = 10  # alternate stretches of frames are held out
 _MOST_FRAMES = 600
 _MOST_WORK = 40_000  # frames times cameras squared: what the Jacobian's size grows with
