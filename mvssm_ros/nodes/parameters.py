@@ -6,7 +6,7 @@ test compares the two. Names are those of config/mvssm.yaml; units are in the de
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,14 +206,14 @@ _CAMERA_DESCRIPTIONS = {
 _OF_ROS = ("qos_overrides.", "use_sim_time", "start_type_description_service")
 
 
-def declare(node: Node) -> None:
-    """Declare every parameter of the table.
+def declare(node: Node, specs: Sequence[Spec] = SPECS) -> None:
+    """Declare every parameter of a table.
 
     Raises:
         rclpy.exceptions.InvalidParameterTypeException, InvalidParameterValueException: an override
             has the wrong type or is out of range.
     """
-    for spec in SPECS:
+    for spec in specs:
         node.declare_parameter(spec.name, spec.default, _descriptor(spec))
 
 
@@ -246,14 +246,14 @@ def declare_camera(node: Node, name: str, defaults: dict[str, str]) -> dict[str,
     return values
 
 
-def read(node: Node) -> dict[str, Any]:
-    """The values of the table, by name.
+def read(node: Node, specs: Sequence[Spec] = SPECS) -> dict[str, Any]:
+    """The values of a table, by name.
 
     Raises:
         UserError: a value is not one of its choices, or a pair does not have two elements.
     """
-    values = {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
-    for spec in SPECS:
+    values = {spec.name: node.get_parameter(spec.name).value for spec in specs}
+    for spec in specs:
         problem = _check(spec, values[spec.name])
         if problem:
             raise UserError(problem)

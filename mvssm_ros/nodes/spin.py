@@ -17,7 +17,7 @@ from rclpy.exceptions import (
     InvalidParameterValueException,
     ParameterException,
 )
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from mvssm_ros.errors import UserError
@@ -76,8 +76,12 @@ class RunnableNode(Protocol):
         """Called once at the end, while ROS still works."""
 
 
-def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int:
-    """Spin a node in a single-threaded executor; return the exit code.
+def run_node(
+    make_node: Callable[[], Any],
+    args: list[str] | None = None,
+    make_executor: Callable[[], Executor] = SingleThreadedExecutor,
+) -> int:
+    """Spin a node, in a single-threaded executor unless told otherwise; return the exit code.
 
     SIGINT and SIGTERM end it after `close`, with ROS still up, so that last messages go out
     (rclpy's own handlers would shut ROS down first); what is `stoppable` is broken off. A
@@ -92,7 +96,7 @@ def run_node(make_node: Callable[[], Any], args: list[str] | None = None) -> int
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     code = 0
     try:
-        code = _spin(make_node)
+        code = _spin(make_node, make_executor)
     except (UserError, *_PARAMETER_ERRORS) as error:
         print(f"mvssm: error: {_one_line(error)}", file=sys.stderr)
         code = 2
@@ -113,14 +117,14 @@ _PARAMETER_ERRORS = (
 )
 
 
-def _spin(make_node: Callable[[], Any]) -> int:
+def _spin(make_node: Callable[[], Any], make_executor: Callable[[], Executor]) -> int:
     try:
         node = make_node()
     except UserError:
         if _signal.came.is_set():  # nothing is wrong: it was told to stop
             return 0
         raise
-    executor = SingleThreadedExecutor()
+    executor = make_executor()
     executor.add_node(node)
     try:
         while not _signal.came.is_set() and rclpy.ok():

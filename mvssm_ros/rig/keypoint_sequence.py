@@ -11,8 +11,10 @@ A NumPy archive (.npz, `numpy.savez`) with
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -125,6 +127,43 @@ def make_sequence(
         )
     values = skeleton_map(skeleton).apply(_absent_as_zero(values.astype(np.float64), where))
     return KeypointSequence(tuple(listed), stamps, values.astype(np.float64))
+
+
+def gather(
+    by_camera: Mapping[str, Mapping[int, npt.NDArray[np.floating[Any]]]], where: str
+) -> KeypointSequence:
+    """Frames out of what each camera saw at its own stamps.
+
+    Frames are the stamps of the camera with the most; the others give what is nearest in time, if
+    within half a period.
+
+    Args:
+        by_camera: per camera and stamp (ns) the people of one image, [P, 15, 3] panoptic15.
+        where: names the source in errors.
+
+    Raises:
+        UserError: fewer than two cameras, or values that `make_sequence` refuses.
+    """
+    seen = {name: stamped for name, stamped in by_camera.items() if stamped}
+    if len(seen) < 2:
+        raise UserError(
+            f"{where}: has messages of {len(seen)} of the cameras, expected two or more"
+        )
+    sorted_ns = {name: np.array(sorted(stamped), np.int64) for name, stamped in seen.items()}
+    stamps = max(sorted_ns.values(), key=len)
+    within = 0.5 * float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
+    most = max(len(people) for stamped in seen.values() for people in stamped.values())
+    keypoints = np.zeros((len(stamps), len(seen), most, 15, 3))
+    for view, (name, own) in enumerate(sorted_ns.items()):
+        after = np.searchsorted(own, stamps).clip(0, len(own) - 1)
+        before = (after - 1).clip(0)
+        nearest = np.where(
+            np.abs(own[before] - stamps) <= np.abs(own[after] - stamps), before, after
+        )
+        for frame in np.flatnonzero(np.abs(own[nearest] - stamps) <= within):
+            people = seen[name][int(own[nearest[frame]])]
+            keypoints[frame, view, : len(people)] = people
+    return make_sequence(list(seen), stamps, keypoints, "panoptic15", where)
 
 
 def _absent_as_zero(values: npt.NDArray[np.float64], where: str) -> npt.NDArray[np.float64]:

@@ -162,6 +162,7 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
         ("pose_node", {"sync__slop": 99.0}, ["sync.slop"]),
         ("player_node", {"people": "crowd"}, ["people", "crowd"]),
         ("recorder_node", {}, ["bag"]),
+        ("refine_node", {}, ["rig_file", "camera_names"]),
     ],
 )
 def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, parameters, names):
