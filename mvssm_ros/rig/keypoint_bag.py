@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import skeleton_map
-from mvssm_ros.rig.keypoint_sequence import KeypointSequence, make_sequence
+from mvssm_ros.rig.keypoint_sequence import KeypointSequence, check_size, make_sequence
 
 _TYPE = "mvssm_ros/msg/Keypoints2DArray"
 _PEOPLE = npt.NDArray[np.float64]
@@ -59,7 +59,9 @@ def load_keypoint_bag(path: str | Path, cameras: Iterable[str]) -> KeypointSeque
         raise UserError(f"{where}: has messages of {len(by_camera)} camera, expected two or more")
     stamps, frames = _frames(by_camera)
     most = max(len(people) for frame in frames for people in frame)
-    keypoints = np.zeros((len(frames), len(by_camera), most, 15, 3))
+    shape = (len(frames), len(by_camera), most, 15, 3)
+    check_size(shape, where)
+    keypoints = np.zeros(shape)
     for row, frame in zip(keypoints, frames, strict=True):
         for slots, people in zip(row, frame, strict=True):
             slots[: len(people)] = people
