@@ -40,6 +40,7 @@ class HeardPerson:
     id: str
     joints_m: npt.NDArray[np.float64]
     observed: npt.NDArray[np.bool_]
+    confirmed: bool  # not tentative
 
 
 @dataclass(frozen=True)
@@ -258,4 +259,5 @@ def _heard_person(person: Person) -> HeardPerson:
         id=person.id,
         joints_m=np.array([[j.position.x, j.position.y, j.position.z] for j in person.joints]),
         observed=np.array([j.state == Joint.OBSERVED for j in person.joints]),
+        confirmed=person.track_state == Person.CONFIRMED,
     )

@@ -19,6 +19,7 @@ _GRID = "#d9dde3"
 _MEMORY, _LATENCY, _HANDLES, _THREADS = "#2563a8", "#7a4fa3", "#1b7f6b", "#c2570c"
 _BAD = "#c1121f"
 _LOAD = "#8a929e"
+_RUNNING = 60  # samples of a running median
 _MINUTES_FROM_S = 180.0  # a shorter run's time axis is in seconds
 
 
@@ -40,7 +41,7 @@ def plot_soak(record: Record, numbers: Figures, path: Path) -> None:
     FigureCanvasAgg(figure)
     ratios = (2.4, 1.6, 1.8, 1.2, 0.5 + 0.26 * len(kinds))
     layout = figure.add_gridspec(
-        5, 1, height_ratios=ratios, left=0.095, right=0.95, top=0.925, bottom=0.055, hspace=0.13
+        5, 1, height_ratios=ratios, left=0.095, right=0.95, top=0.925, bottom=0.055, hspace=0.16
     )
     panels = [figure.add_subplot(layout[0])]
     panels += [figure.add_subplot(layout[row], sharex=panels[0]) for row in range(1, 5)]
@@ -71,12 +72,25 @@ def plot_soak(record: Record, numbers: Figures, path: Path) -> None:
         x=0.095, y=0.965, ha="left", fontsize=14, fontweight="bold",
         color=_INK if numbers.good else _BAD,
     )  # fmt: skip
+    figure.align_ylabels(panels[:4])
     figure.savefig(path)
 
 
 def _memory(axes: Any, record: Record, numbers: Figures, unit_s: float) -> None:
     times, values = _series(record.samples, unit_s, lambda s: s.memory_mib)
-    axes.plot(times, values, color=_MEMORY, lw=1.4, label="resident memory")
+    is_long = len(values) > 5 * _RUNNING
+    axes.plot(
+        times,
+        values,
+        color=_MEMORY,
+        lw=0.5 if is_long else 1.4,
+        alpha=0.45 if is_long else 1.0,
+        label="resident memory",
+    )
+    if is_long:
+        windows = np.lib.stride_tricks.sliding_window_view(values, _RUNNING)
+        middle = times[_RUNNING // 2 : _RUNNING // 2 + len(windows)]
+        axes.plot(middle, np.median(windows, 1), color=_MEMORY, lw=2.0, label="median of a minute")
     if numbers.memory_mib is not None:
         label = f"second half: {numbers.memory_mib.slope_h:+.1f} MiB/h"
         _line(axes, numbers.memory_mib, unit_s, label)
@@ -159,7 +173,7 @@ def _faults(
             axes.broken_barh([after], (row - 0.36, 0.72), color=colors[span.kind], alpha=0.35, lw=0)
     axes.set_yticks(range(len(kinds)), kinds, fontsize=8.5)
     axes.set_ylim(len(kinds) - 0.4, -0.6)
-    axes.set_ylabel("faults (pale: recovery)", color=_INK)
+    axes.set_title("faults, and recovery from them (pale)", loc="left", fontsize=9, color=_INK)
 
 
 def _series(

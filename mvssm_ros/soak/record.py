@@ -55,6 +55,7 @@ class Wrong:
     distance_m: float  # to the nearest of those who were there
     observed: int  # of its joints
     cameras: int  # used in that set
+    confirmed: bool  # else tentative: first seen in this set or one of the two before
     faults: str  # active then, or "after ..." while they settle; "" for neither
 
 

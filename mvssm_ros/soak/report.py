@@ -12,6 +12,7 @@ from mvssm_ros.soak.figures import Figures, Line
 from mvssm_ros.soak.record import WRONG_M, Record, Span, Wrong
 
 _SIGNS = {True: "good", False: "BAD", None: "–"}
+_STATES = {True: "confirmed", False: "tentative"}
 _MOST_LINES = 20  # of wrong skeletons
 
 
@@ -112,11 +113,14 @@ def _wrong(record: Record) -> str:
     ]
     shown: list[Wrong] = (without + [w for w in record.wrong if w.faults])[:_MOST_LINES]
     if shown:
-        lines += ["", "| at, s | person | distance, m | joints observed | cameras | faults |"]
-        lines += ["| --- | --- | --- | --- | --- | --- |"]
         lines += [
-            f"| {w.at_s:.0f} | {w.person} | {w.distance_m:.2f} | {w.observed} | {w.cameras}"
-            f" | {w.faults or 'none'} |"
+            "",
+            "| at, s | person | state | distance, m | joints observed | cameras | faults |",
+        ]
+        lines += ["| --- | --- | --- | --- | --- | --- | --- |"]
+        lines += [
+            f"| {w.at_s:.0f} | {w.person} | {_STATES[w.confirmed]} | {w.distance_m:.2f}"
+            f" | {w.observed} | {w.cameras} | {w.faults or 'none'} |"
             for w in shown
         ]
         if len(record.wrong) > len(shown):

@@ -160,7 +160,8 @@ class _Run:
             if self.record.troubles:
                 raise UserError(f"soak: pose_node cannot {name}: {self._pose.reason()}")
         self._spin_until(self.rig.all_connected, end_s, "does not subscribe to all cameras")
-        self._next_ns = time.time_ns()
+        self._next_ns = time.time_ns() + self._period_ns
+        self._keypoints = self._look(self._next_ns)
         self._spin_until(lambda: self._well, end_s, "does not find the people")
 
     def go_on(self, say: Callable[[str], None]) -> None:
@@ -331,6 +332,7 @@ class _Run:
                         float(far_m.min()),
                         int(person.observed.sum()),
                         heard.cameras,
+                        person.confirmed,
                         self.record.faults_at(at_s),
                     )
                 )

@@ -75,11 +75,11 @@ def test_a_short_run_says_nothing_of_growth():
 
 def test_wrong_skeletons_count_only_without_faults():
     record = record_of()
-    record.wrong.append(Wrong(35.0, "p0001", 0.7, 12, 2, record.faults_at(35.0)))
-    record.wrong.append(Wrong(42.0, "p0001", 0.7, 12, 2, record.faults_at(42.0)))
+    record.wrong.append(Wrong(35.0, "p0001", 0.7, 12, 2, False, record.faults_at(35.0)))
+    record.wrong.append(Wrong(42.0, "p0001", 0.7, 12, 2, False, record.faults_at(42.0)))
     assert [wrong.faults for wrong in record.wrong] == ["silent (a)", "after silent (a)"]
     assert figures(record).good
-    record.wrong.append(Wrong(50.0, "p0002", 0.7, 12, 2, record.faults_at(50.0)))
+    record.wrong.append(Wrong(50.0, "p0002", 0.7, 12, 2, False, record.faults_at(50.0)))
     (line,) = texts(figures(record), False)
     assert "1 of 12000 skeletons" in line
 
@@ -99,12 +99,12 @@ def test_report_plot_and_samples(tmp_path):
     cv2 = pytest.importorskip("cv2")
     pytest.importorskip("matplotlib")
     record = record_of()
-    record.wrong.append(Wrong(35.0, "p0001", 0.71, 12, 2, "silent (a)"))
+    record.wrong.append(Wrong(35.0, "p0001", 0.71, 12, 2, False, "silent (a)"))
     numbers = figures(record)
     page = report(record, numbers)
     assert "## PASSED" in page
     assert f"| silent | {len(record.spans)} | {len(record.spans)} | 1.5 | 1.5 | 1 |" in page
-    assert "| 35 | p0001 | 0.71 | 12 | 2 | silent (a) |" in page
+    assert "| 35 | p0001 | tentative | 0.71 | 12 | 2 | silent (a) |" in page
     for verdict in numbers.verdicts:
         assert verdict.text in page
     plot_soak(record, numbers, tmp_path / "plot.png")
