@@ -15,6 +15,7 @@ from rclpy.exceptions import (
     ParameterException,
 )
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from mvssm_ros.errors import UserError
@@ -56,6 +57,7 @@ _PARAMETER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterException,
+    rclpy_implementation.RCLError,  # such as security asked of a middleware without it
 )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 WRONG_M = 0.3  # a skeleton further than this from everybody (mean over its joints) is wrong
+INCOMPLETE = "images missing"  # of a set that lacked cameras though there was no fault
 SETTLING_S = 3.0  # after the end of a fault, in which its traces are still its own
 
 
@@ -56,7 +57,7 @@ class Wrong:
     observed: int  # of its joints
     cameras: int  # used in that set
     confirmed: bool  # else tentative: first seen in this set or one of the two before
-    faults: str  # active then, or "after ..." while they settle; "" for neither
+    faults: str  # active then, or "after ..." while they settle, or INCOMPLETE; "" for neither
 
 
 @dataclass

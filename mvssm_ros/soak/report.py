@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 import numpy as np
 
 from mvssm_ros.soak.figures import Figures, Line
-from mvssm_ros.soak.record import WRONG_M, Record, Span, Wrong
+from mvssm_ros.soak.record import INCOMPLETE, WRONG_M, Record, Span, Wrong
 
 _SIGNS = {True: "good", False: "BAD", None: "–"}
 _STATES = {True: "confirmed", False: "tentative"}
@@ -103,13 +103,15 @@ def _faults(record: Record) -> str:
 def _wrong(record: Record) -> str:
     without = [w for w in record.wrong if not w.faults]
     after = [w for w in record.wrong if w.faults.startswith("after ")]
-    during = len(record.wrong) - len(without) - len(after)
+    incomplete = [w for w in record.wrong if w.faults == INCOMPLETE]
+    during = len(record.wrong) - len(without) - len(after) - len(incomplete)
     lines = [
         "## Wrong skeletons",
         "",
         f"Reported as seen and further than {WRONG_M:g} m from everybody (mean over its observed"
         f" joints): {len(without)} without a fault, {during} during one, {len(after)} in the"
-        " moments after one.",
+        f" moments after one, {len(incomplete)} in other sets that lacked images of some cameras (a"
+        " busy machine loses some; two cameras alone give rough depth).",
     ]
     shown: list[Wrong] = (without + [w for w in record.wrong if w.faults])[:_MOST_LINES]
     if shown:

@@ -20,7 +20,7 @@ from mvssm_ros.errors import UserError
 from mvssm_ros.soak import faults
 from mvssm_ros.soak.faults import Episode, Fault, episodes
 from mvssm_ros.soak.process import usage
-from mvssm_ros.soak.record import WRONG_M, Record, Sample, Span, Wrong, distances_m
+from mvssm_ros.soak.record import INCOMPLETE, WRONG_M, Record, Sample, Span, Wrong, distances_m
 from mvssm_ros.soak.walkers import SIZE_PX, Detector, Walkers, ring_rig
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ class _Run:
                         int(person.observed.sum()),
                         heard.cameras,
                         person.confirmed,
-                        self.record.faults_at(at_s),
+                        self.record.faults_at(at_s) or ("" if whole else INCOMPLETE),
                     )
                 )
         self._wrong += wrong

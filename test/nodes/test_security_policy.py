@@ -157,7 +157,7 @@ def test_with_security_asked_for_nothing_goes_out_unprotected(tmp_path):
         [
             sys.executable,
             "-c",
-            "from mvssm_ros.nodes.pose_node import main; main(['pose_node'])",
+            "import sys; from mvssm_ros.nodes.pose_node import main; sys.exit(main(['pose_node']))",
         ],
         env={
             **os.environ,
@@ -172,5 +172,7 @@ def test_with_security_asked_for_nothing_goes_out_unprotected(tmp_path):
         timeout=100,
         check=False,
     )
-    assert result.returncode != 0
-    assert "secur" in result.stderr.lower()
+    assert result.returncode == 2
+    (line,) = [x for x in result.stderr.splitlines() if x.startswith("mvssm: error: ")]
+    assert "secur" in line.lower()
+    assert "Traceback" not in result.stderr

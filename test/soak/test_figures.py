@@ -7,7 +7,15 @@ import pytest
 
 from mvssm_ros.soak.figures import figures
 from mvssm_ros.soak.plot import plot_soak
-from mvssm_ros.soak.record import Record, Sample, Span, Wrong, distances_m, write_samples
+from mvssm_ros.soak.record import (
+    INCOMPLETE,
+    Record,
+    Sample,
+    Span,
+    Wrong,
+    distances_m,
+    write_samples,
+)
 from mvssm_ros.soak.report import report
 
 
@@ -78,7 +86,9 @@ def test_wrong_skeletons_count_only_without_faults():
     record.wrong.append(Wrong(35.0, "p0001", 0.7, 12, 2, False, record.faults_at(35.0)))
     record.wrong.append(Wrong(42.0, "p0001", 0.7, 12, 2, False, record.faults_at(42.0)))
     assert [wrong.faults for wrong in record.wrong] == ["silent (a)", "after silent (a)"]
+    record.wrong.append(Wrong(51.0, "p0003", 0.31, 9, 2, False, INCOMPLETE))
     assert figures(record).good
+    assert "0 without a fault, 1 during one, 1 in the" in report(record, figures(record))
     record.wrong.append(Wrong(50.0, "p0002", 0.7, 12, 2, False, record.faults_at(50.0)))
     (line,) = texts(figures(record), False)
     assert "1 of 12000 skeletons" in line
