@@ -69,7 +69,7 @@ def _resources(record: Record, numbers: Figures) -> str:
         f" {_series(numbers.latency_by_minute_ms)}.",
         "",
         f"Answers a second without faults: {numbers.rate_hz:g} (median). The node used"
-        f" {np.nanmedian([s.cpu_percent for s in samples[1:]] or [math.nan]):.0f} % of a core; the"
+        f" {_median([s.cpu_percent for s in samples])} % of a core; the"
         f" machine's load was {np.median([s.load for s in samples]):.1f} on {os.cpu_count()} cores"
         " (medians), and latency follows that.",
     ]
@@ -138,6 +138,11 @@ def _ends(values: list[float] | list[int]) -> tuple[str, str, str, str]:
 
 def _slope(line: Line | None, unit: str) -> str:
     return "– (run too short)" if line is None else f"{line.slope_h:+.1f} {unit}/h"
+
+
+def _median(values: list[float]) -> str:
+    known = [value for value in values if math.isfinite(value)]
+    return f"{np.median(known):.0f}" if known else "–"
 
 
 def _growth(growth: float) -> str:
