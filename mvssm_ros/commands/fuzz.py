@@ -9,7 +9,7 @@ from pathlib import Path
 from mvssm_ros.errors import UserError
 from mvssm_ros.fuzzing.runner import Outcome, Target, random_of, run_cases
 
-KINDS = ("image", "camera_info", "compressed", "calibration", "rig", "weights")
+KINDS = ("image", "camera_info", "compressed", "calibration", "keypoints", "rig", "weights")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +65,7 @@ def _target(kind: str) -> Callable[[], Target]:
         return RigFiles if kind == "rig" else WeightsFiles
     try:
         from mvssm_ros.nodes.fuzz_calibrations import Calibrations
+        from mvssm_ros.nodes.fuzz_keypoints import KeypointArrays
         from mvssm_ros.nodes.fuzz_messages import CameraInfos, CompressedImages, Images
     except ImportError as error:
         raise UserError(
@@ -75,6 +76,7 @@ def _target(kind: str) -> Callable[[], Target]:
         "camera_info": CameraInfos,
         "compressed": CompressedImages,
         "calibration": Calibrations,
+        "keypoints": KeypointArrays,
     }
     return targets[kind]
 

@@ -18,6 +18,7 @@ from rclpy.exceptions import (
     ParameterException,
 )
 from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.signals import SignalHandlerOptions
 
 from mvssm_ros.errors import UserError
@@ -93,9 +94,9 @@ def run_node(
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # for good: the process ends after this
         signal.signal(number, _signal.handle)
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     code = 0
     try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         code = _spin(make_node, make_executor)
     except (UserError, *_PARAMETER_ERRORS) as error:
         print(f"mvssm: error: {_one_line(error)}", file=sys.stderr)
@@ -114,6 +115,7 @@ _PARAMETER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterException,
+    rclpy_implementation.RCLError,  # such as security asked of a middleware without it
 )
 
 
