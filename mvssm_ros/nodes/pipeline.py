@@ -142,14 +142,16 @@ class Pipeline:
         if generation != self._generation or not self._enabled:
             return
         began_s = time.perf_counter()
-        self._counts.people += self._parts.answers.publish(solved.used, solved.people)
+        people = self._watch.credible(solved.people)
+        confirmed = self._parts.answers.publish(solved.used, people)
+        self._counts.people += len(confirmed)
         publish_ms = (time.perf_counter() - began_s) * 1e3
         self._counts.times.add({**solved.times_ms, "publish": publish_ms})
         if len(solved.used.items) == len(self._cameras):
             self._counts.complete += 1
         else:
             self._counts.partial += 1
-        self._watch.note_set(solved.used.cameras, solved.people)
+        self._watch.note_set(solved, confirmed)
         self._last_set_s = time.monotonic()
 
     def _inference_failed(self, error: Exception) -> None:

@@ -182,13 +182,18 @@ class Trial:
         self.simulated.faults = {}
         return self.healthy()
 
-    def worst_m(self, answers: list[Any]) -> float:
-        """The largest mean joint distance of a reported person from where she was; NaN if none."""
+    def worst_m(self, answers: list[Any], certain: bool = False) -> float:
+        """The largest mean joint distance of a reported person from where she was; NaN if none.
+
+        certain: of those who are confirmed.
+        """
         worst = np.nan
         for answer in answers:
             truth = self.simulated.truth_m(Time.from_msg(answer.header.stamp).nanoseconds)
             for person in answer.people:
                 if person.track_state in (person.COASTING, person.LOST):
+                    continue
+                if certain and person.track_state == person.TENTATIVE:
                     continue
                 found = np.array(
                     [[j.position.x, j.position.y, j.position.z] for j in person.joints]
