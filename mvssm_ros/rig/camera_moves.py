@@ -33,8 +33,8 @@ _BLOCK_S = 1.0
 _MIN_BLOCK = 5.0  # joints, by weight, without which a block does not count
 _RECENT = 5  # blocks that count as now
 _GAP = 6  # blocks before these that count neither as now nor as before
-_LEARN = 8  # blocks that must have been learnt before anything is judged
-_USUAL = 15  # and judgements, to know what is usual
+_LEARN = 6  # blocks that must have been learnt before anything is judged
+_USUAL = 10  # and judgements, to know what is usual
 _REMEMBER = 600  # of these the last
 _FORGET = 0.995  # weight of what was learnt, from block to block
 _SIGMA_PX = 4.0  # of a joint found by a 2D detector, at a long side of 960 px
@@ -109,7 +109,7 @@ class _Camera:
         self._judge()
         if self.move is None and self.latest is not None:
             self.fresh.append((self.latest.chi2, self.latest.image_px))
-            if len(self.fresh) > _RECENT + _GAP:
+            if len(self.fresh) > _GAP:
                 self.usual.append(self.fresh.popleft())
 
     def _judge(self) -> None:
