@@ -126,7 +126,7 @@ class _Camera:
         spread += 1e-9 * np.eye(6) * np.trace(recent.H)
         change = np.linalg.solve(recent.H + _prior(_MOVED_DEG, _MOVED_M), e)
         # H is in units of the assumed standard deviation
-        image_px = _SIGMA_PX * float(np.sqrt(max(change @ recent.H @ change, 0) / recent.n))
+        image_px = _SIGMA_PX * float(np.sqrt(change @ recent.H @ change / recent.n))
         self.latest = Move(
             angle_deg=float(np.rad2deg(np.linalg.norm(change[:3]))),
             shift_m=float(np.linalg.norm(change[3:])),
@@ -143,7 +143,7 @@ class _Camera:
             usual = self.usual
         if self.latest is None or len(usual) < _USUAL:
             return 0.0
-        largest = [max(pair[k] for pair in usual) for k in (0, 1)]
+        largest = max(chi2 for chi2, _ in usual), max(px for _, px in usual)
         scatter = sum(chi2 for chi2, _ in usual) / (6 * len(usual))
         limit = max(_SIGNIFICANT * max(scatter, _LEAST_SCATTER), _MARGIN**2 * largest[0])
         limit_px = max(_FLOOR_PX, _MARGIN * largest[1])
