@@ -189,7 +189,7 @@ class Predictor:
         padded = np.zeros((1, len(views), most, 15, 3), np.float32)
         for t, view in enumerate(views):
             padded[0, t, : len(view)] = view
-        drawn = torch.from_numpy(padded).to(self.device)
+        drawn = torch.tensor(padded, device=self.device)  # a copy: it is scaled
         scale = canvas_scale(cameras.size_px).float()
         drawn[..., :2] *= scale.to(self.device)[:, None, None, None]
         network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))

@@ -177,6 +177,16 @@ class Trial:
         self._status_after = self.world.status[-1]
         return self.world.answers[self._from :]
 
+    def inject_until(
+        self, faults: dict[str, Fault], *said: str, within_s: float = 60.0
+    ) -> list[Any]:
+        """As `inject`, until a log line with all these words has come, and two seconds more."""
+        self.inject(faults, 0.5)
+        self.world.spin_until(lambda: bool(self.world.said(*said)), within_s)
+        self.world.spin_for(2.0)
+        self._status_after = self.world.status[-1]
+        return self.world.answers[self._from :]
+
     def mend(self) -> float:
         """Take the faults away; seconds until all is well again."""
         self.simulated.faults = {}

@@ -132,7 +132,7 @@ def test_two_cameras_swapped(trial):
         return fault
 
     crossed_by = {"cam1": sees_as("cam2"), "cam2": sees_as("cam1")}
-    answers = trial.inject(crossed_by, 10.0)
+    answers = trial.inject_until(crossed_by, "do not see the same people")
     assert trial.worst_m(answers, certain=True) < WRONG_M
     assert len(answers[-1].people) == 1  # those who were known before tell which party is right
     (line,) = trial.world.said("do not see the same people")
