@@ -82,13 +82,12 @@ class RigWatch:
                 error_px = float(people.reprojection_px[names.index(camera.name)])
                 camera.note_reprojection(error_px, max_px)
         trusted = solved.trusted | np.array([name in self._moved for name in names])
-        if self._moves.update(
-            names, solved.cameras, people.joints_m, people.keypoints_px, stamp_s, trusted
-        ):
-            for camera in self._cameras:
-                camera.note_moved(self._moves.moved.get(camera.name))
         known = np.zeros(len(people.seen), bool)
         known[: len(confirmed)] = confirmed
+        joints_m, seen_px = people.joints_m[known], people.keypoints_px[known]
+        if self._moves.update(names, solved.cameras, joints_m, seen_px, stamp_s, trusted):
+            for camera in self._cameras:
+                camera.note_moved(self._moves.moved.get(camera.name))
         self._agreement.update(names, people.in_view, people.seen, known, stamp_s)
         self._parties = self._agreement.parties()
         self._undecided = self._agreement.undecided

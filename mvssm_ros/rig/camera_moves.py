@@ -40,6 +40,7 @@ _FORGET = 0.995  # weight of what was learnt, from block to block
 _SIGMA_PX = 4.0  # of a joint found by a 2D detector, at a long side of 960 px
 _LIMB_PX = 12.0  # a joint that is off the rest of its person by more counts for less
 _LOST_PX = 40.0  # and for nothing
+_SOMEBODY_ELSE_PX = 80.0  # what is seen so far from where she is, is not the person
 _MIN_JOINTS = 5  # of a person in a view
 _MOST_PEOPLE = 4  # of a set
 _WRONG_DEG, _WRONG_M = 1.0, 0.03  # how wrong a rig may be that is taken to be well
@@ -340,6 +341,7 @@ def _weights(offset: Array, confidence: Array, focal: Array, n_people: int) -> A
     middle = (there.sum(-1) // 2)[:, :, None, None]
     median = np.take_along_axis(ordered, middle.clip(0, px.shape[2] - 1), 2)
     median = np.where(enough[..., None, None], median, 0.0)
+    there &= np.linalg.norm(median, axis=-1) < _SOMEBODY_ELSE_PX
     apart = np.linalg.norm(px - median, axis=-1)
     weight = np.where(there & (apart < _LOST_PX), 1 / (1 + (apart / _LIMB_PX) ** 2), 0.0)
     return weight.reshape(T, N) * confidence.clip(0, 1)

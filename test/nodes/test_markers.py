@@ -85,7 +85,7 @@ def test_a_coasting_person_is_paler():
 
 def test_a_tentative_person_is_pale_and_in_question():
     seen = shown(MarkerWriter(PANOPTIC).update(people(person(1))))
-    doubtful = shown(MarkerWriter(PANOPTIC).update(people(person(1, Person.TENTATIVE))))
+    doubtful = shown(MarkerWriter(PANOPTIC).update(people(person(1, state=Person.TENTATIVE))))
     assert doubtful["bones", 1].colors[0].a < 0.5 * seen["bones", 1].colors[0].a
     assert doubtful["label", 1].text == seen["label", 1].text + "?"
 
