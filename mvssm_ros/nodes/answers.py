@@ -20,7 +20,7 @@ from mvssm_ros.nodes import qos
 from mvssm_ros.nodes.markers import MarkerWriter
 from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
 from mvssm_ros.rig.image_set import ImageSet
-from mvssm_ros.tracking.identity import Body, IdentityTracker, TrackedBody
+from mvssm_ros.tracking.identity import Body, IdentityTracker, TrackedBody, TrackState
 
 if TYPE_CHECKING:
     from mvssm_ros.predictor import People
@@ -50,6 +50,7 @@ class Answers:
         self._tracker = IdentityTracker()
         self._marker_writer = MarkerWriter(SKELETON)
         self._markers_wanted = True
+        self._wary = True  # who is seen by few of the cameras that ought to is not believed at once
         self._last_stamp_ns: int | None = None  # of the last set
         self._lock = threading.Lock()
         self._open = False  # between begin and end
@@ -74,6 +75,7 @@ class Answers:
             self._tracker.max_speed_m_s = values["tracking.max_speed"]
             self._tracker.coast_s = values["tracking.coast"]
             self._tracker.confirm_sets = values["tracking.confirm_sets"]
+            self._wary = values["calibration.leave_out"]
             self._marker_writer.line_width_m = values["publish.marker_width"]
             was_wanted = self._markers_wanted
             self._markers_wanted = values["publish.markers"]
@@ -87,20 +89,20 @@ class Answers:
             self._info.publish(skeleton_info_msg(SKELETON))
             self._markers.publish(self._marker_writer.clear(self._header(None)))
 
-    def publish(self, image_set: ImageSet, people: People) -> int:
+    def publish(self, image_set: ImageSet, people: People) -> np.ndarray:
         """Publish the people of one set, also when there are none.
 
         Args:
             image_set: what was used; its cameras are the views of ``people``, in that order.
 
         Returns:
-            How many people were seen in this set. After `end` nothing is published.
+            [P] bool: who of them is confirmed; after `end` nobody is, and nothing is published.
         """
         bits = np.array([1 << self._cameras.index(name) for name in image_set.cameras], np.uint64)
-        bodies = bodies_of(people, bits)
+        bodies = bodies_of(people, bits, self._wary)
         with self._lock:
             if not self._open:
-                return 0
+                return np.zeros(len(bodies), bool)
             stamp_ns = image_set.stamp_ns
             tracked = self._tracker.update(bodies, stamp_ns)
             self._last_stamp_ns = stamp_ns
@@ -108,7 +110,8 @@ class Answers:
             message.cameras_used = int(bits.sum())
             message.stamp_spread = duration_msg(image_set.spread_ns)
             self._send(message)
-        return len(bodies)
+        confirmed = {id(t.body) for t in tracked if t.state == TrackState.CONFIRMED}
+        return np.array([id(body) in confirmed for body in bodies], bool)
 
     def give_up(self) -> None:
         """No more sets are to be expected: everybody is lost, the markers go."""
@@ -160,8 +163,9 @@ class Answers:
         return publisher
 
 
-def bodies_of(people: People, bits: np.ndarray) -> list[Body]:
-    """One Body per person; ``bits`` [T] are the mask bits of the views."""
+def bodies_of(people: People, bits: np.ndarray, wary: bool = True) -> list[Body]:
+    """One Body per person; ``bits`` [T] are the mask bits of the views; not ``wary``: it does not
+    matter how many views agree."""
     masks = np.where(people.view_used, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)  # [P, 15]
     return [
         Body(
@@ -171,6 +175,7 @@ def bodies_of(people: People, bits: np.ndarray) -> list[Body]:
             observed=np.asarray(people.observed[p], bool),
             view_mask=masks[p],
             score=float(people.score[p]),
+            agreed=bool(people.agreed[p]) or not wary,
         )
         for p in range(len(people.score))
     ]

@@ -19,6 +19,7 @@ from mvssm_ros.nodes import conversions, optional, qos
 from mvssm_ros.nodes.camera_calibration import CalibratedCamera
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.problems import Problems
+from mvssm_ros.rig.camera_moves import Move
 from mvssm_ros.rig.checks import ReprojectionMonitor
 from mvssm_ros.rig.rig_file import CameraEntry
 
@@ -29,6 +30,7 @@ SILENT = "silent"
 STAMP = "stamp"
 QOS = "qos"
 REPROJECTION = "reprojection"
+MOVED = "moved"
 LEFT_OUT = "disagreement"
 FROZEN = "frozen"
 CLOCK = "clock"
@@ -186,13 +188,27 @@ class CameraInput:
             return 0.0
         return self._monitor.median_px(self.name) / self._monitor.limit_px[self.name]
 
+    def note_moved(self, move: Move | None) -> None:
+        """How far it seems to have moved since people were first seen; None: it has not."""
+        if move is None:
+            self.problems.over(MOVED)
+            return
+        self.problems.report(
+            MOVED,
+            f"camera '{self.name}': it seems to have been moved, by about {move.angle_deg:.1f} deg"
+            f" and {100 * move.shift_m:.0f} cm: it shows people {move.image_px:.1f} px (of a 960-px"
+            " image) from where they were in line with the other cameras; put it back, or calibrate"
+            " it anew (mvssm rig refine)",
+        )
+
     def note_left_out(self, left_out: bool) -> None:
         """Whether it is left out of the skeletons because it disagrees with the others."""
         self.problems.set(
             LEFT_OUT,
             left_out,
-            f"camera '{self.name}': its calibration disagrees with the other cameras', so it is"
-            " left out of the skeletons until it agrees again (calibration.leave_out)",
+            f"camera '{self.name}': it disagrees with the other cameras (its calibration, or its"
+            " cable in another's place), so it is left out of the skeletons until it agrees again"
+            " (calibration.leave_out)",
         )
 
     def judge_anew(self) -> None:

@@ -30,6 +30,7 @@ _STATES = {
     camera_input.FROZEN: CameraStatus.FROZEN,
     camera_input.CLOCK: CameraStatus.OUT_OF_STEP,
     camera_input.LEFT_OUT: CameraStatus.DISAGREES,
+    camera_input.MOVED: CameraStatus.DISAGREES,
 }
 STATE_NAMES = {
     CameraStatus.WAITING: "WAITING",

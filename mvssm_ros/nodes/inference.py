@@ -73,9 +73,13 @@ def make_predictor(values: dict[str, Any]) -> Predictor:
 
 @dataclass(frozen=True)
 class Solved:
-    """The answer for one set: what of it was used, the people, milliseconds by stage."""
+    """The answer for one set: what of it was used, the calibration [T] of these cameras and which of
+    them contributed (the others are witnesses), the people, milliseconds by stage."""
 
     used: ImageSet
+    entries: list[CameraEntry]
+    cameras: Cameras
+    trusted: np.ndarray
     people: People
     times_ms: dict[str, float]
 
@@ -137,7 +141,7 @@ class Inference:
             contents = [np.full((1, 15, 3), (*xy, 1.0), np.float32) for xy in centre]
         else:
             contents = [np.zeros((e.size_px[1], e.size_px[0], 3), np.uint8) for e in entries]
-        self._predict(entries, contents)
+        self._predict(entries, contents, np.ones(len(entries), bool))
 
     def solve(self, image_set: ImageSet) -> Solved | None:
         """The people of one set. None if fewer than ``min_cameras`` of its cameras are usable.
@@ -153,12 +157,15 @@ class Inference:
         if len(entries) < self._min_cameras:
             return None
         read_s = time.perf_counter()
-        people = self._predict(list(entries.values()), [read[name].data for name in entries])
+        chosen = list(entries.values())
+        trusted = self._trusted(chosen)
+        people = self._predict(chosen, [read[name].data for name in entries], trusted)
         used = ImageSet(
             stamps_ns={name: image_set.stamps_ns[name] for name in entries},
             items={name: image_set.items[name] for name in entries},
         )
-        return Solved(used, people, {"read": (read_s - started_s) * 1e3, **people.timings_ms})
+        times_ms = {"read": (read_s - started_s) * 1e3, **people.timings_ms}
+        return Solved(used, chosen, self._cameras_of(chosen), trusted, people, times_ms)
 
     def close(self) -> None:
         """End the threads; nothing is solved after that."""
@@ -179,11 +186,17 @@ class Inference:
         found = zip(image_set.items, self._threads.map(read, image_set.items))
         return {name: content for name, content in found if content is not None}
 
-    def _predict(self, entries: list[CameraEntry], contents: list[np.ndarray]) -> People:
-        cameras = self._cameras_of(entries)
+    def _trusted(self, entries: list[CameraEntry]) -> np.ndarray:
+        """[T] bool: all but those left out, as long as two remain."""
         trusted = np.array([entry.name not in self.left_out for entry in entries])
         if trusted.sum() < 2:
             trusted[:] = True  # two doubtful cameras show more than none
+        return trusted
+
+    def _predict(
+        self, entries: list[CameraEntry], contents: list[np.ndarray], trusted: np.ndarray
+    ) -> People:
+        cameras = self._cameras_of(entries)
         if self._mode == "keypoints":
             return self.predictor.predict_keypoints(cameras, contents, self._rig.space, trusted)
         return self.predictor.predict_images(cameras, contents, self._rig.space, trusted)

@@ -84,8 +84,10 @@ SPECS = (
     Spec(
         "calibration.leave_out",
         True,
-        "Leave a camera whose reprojection error is too high out of the skeletons until it agrees"
-        " with the others again; one at a time, and never fewer than three remain.",
+        "Leave cameras that disagree out of the skeletons until they agree again: whose reprojection"
+        " error is too high (one at a time, three remain), that have been moved, or that do not see"
+        " the same people as most others. Nobody is published while halves of the rig disagree and"
+        " it cannot be told which is right, and whom few cameras see who ought to stays tentative.",
         dynamic=True,
     ),
     Spec(

@@ -43,7 +43,13 @@ from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP, RigSynchronizer
 
 _GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
 _FINISH_WITHIN_S = 0.8  # what inference gets for its last set
-_BLOCKING = ("clock", "inference", "unusable", "sets")  # problems with which nothing comes out
+_BLOCKING = (
+    "clock",
+    "inference",
+    "unusable",
+    "sets",
+    "undecided",
+)  # problems with which nothing comes out
 
 
 @dataclass(frozen=True)
@@ -162,15 +168,16 @@ class Pipeline:
         if generation != self._generation or not self._enabled:
             return
         began_s = time.perf_counter()
-        seen = self._parts.answers.publish(solved.used, solved.people)
+        people = self._watch.credible(solved.people)
+        confirmed = self._parts.answers.publish(solved.used, people)
         publish_ms = (time.perf_counter() - began_s) * 1e3
         latency_ms = (self._now_ns() - solved.used.stamp_ns) / 1e6
         times_ms = {**solved.times_ms, "publish": publish_ms, "latency": latency_ms}
         self._counts.times.add(times_ms)
         self._last_set_s = time.monotonic()
         complete = len(solved.used.items) == len(self._cameras)
-        self._counts.note_answer(seen, complete, self._last_set_s)
-        self._watch.note_set(solved.used.cameras, solved.people)
+        self._counts.note_answer(len(confirmed), complete, self._last_set_s)
+        self._watch.note_set(solved, confirmed)
 
     def _inference_failed(self, error: Exception) -> None:
         self._counts.failed += 1

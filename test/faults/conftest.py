@@ -178,18 +178,33 @@ class Trial:
         self._status_after = self.world.status[-1]
         return self.world.answers[self._from :]
 
+    def inject_until(
+        self, faults: dict[str, Fault], *said: str, within_s: float = 60.0
+    ) -> list[Any]:
+        """As `inject`, until a log line with all these words has come, and two seconds more."""
+        self.inject(faults, 0.5)
+        self.world.spin_until(lambda: bool(self.world.said(*said)), within_s)
+        self.world.spin_for(2.0)
+        self._status_after = self.world.status[-1]
+        return self.world.answers[self._from :]
+
     def mend(self) -> float:
         """Take the faults away; seconds until all is well again."""
         self.simulated.faults = {}
         return self.healthy()
 
-    def worst_m(self, answers: list[Any]) -> float:
-        """The largest mean joint distance of a reported person from where she was; NaN if none."""
+    def worst_m(self, answers: list[Any], certain: bool = False) -> float:
+        """The largest mean joint distance of a reported person from where she was; NaN if none.
+
+        certain: of those who are confirmed.
+        """
         worst = np.nan
         for answer in answers:
             truth = self.simulated.truth_m(Time.from_msg(answer.header.stamp).nanoseconds)
             for person in answer.people:
                 if person.track_state in (person.COASTING, person.LOST):
+                    continue
+                if certain and person.track_state == person.TENTATIVE:
                     continue
                 found = np.array(
                     [[j.position.x, j.position.y, j.position.z] for j in person.joints]

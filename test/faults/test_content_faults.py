@@ -134,10 +134,14 @@ def test_two_cameras_swapped(trial):
         return fault
 
     crossed_by = {"cam1": sees_as("cam2"), "cam2": sees_as("cam1")}
-    answers = trial.inject(crossed_by, 10.0)
+    answers = trial.inject_until(crossed_by, "do not see the same people")
+    assert trial.worst_m(answers, certain=True) < WRONG_M
+    assert len(answers[-1].people) == 1  # those who were known before tell which party is right
     (line,) = trial.world.said("do not see the same people")
-    assert "cam1" in line
-    assert "cam2" in line
+    assert "cameras cam0, cam3 / cam1, cam2" in line
+    assert "only those of cam0, cam3" in line
+    assert trial.world.said("camera 'cam1'", "left out")
+    assert trial.world.said("camera 'cam2'", "left out")
     trial.record("two cameras swapped", answers, trial.mend())
 
 
