@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import random
 import tempfile
 import time
@@ -125,6 +126,7 @@ class World:
     """One ROS domain with a tester node that publishes cameras and hears everything."""
 
     def __init__(self) -> None:
+        gc.collect()  # an earlier test's node of the same name would keep the log lines to itself
         self.domain_id, self._domain_lock = free_domain()
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=self.domain_id)

@@ -205,7 +205,6 @@ def test_a_transition_that_fails_halfway_is_undone(
     world, rig_and_file, untrained_weights, endpoint, transition
 ):
     """A QoS that does not exist, in the parameter file, for the second endpoint of several."""
-    gc.collect()  # an earlier test's node of this name would keep the log lines to itself
     rig, path = rig_and_file
     wrong = {f"qos_overrides.{endpoint}.reliability": "sometimes"}
     node = world.pose_node(
