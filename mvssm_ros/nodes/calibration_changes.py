@@ -52,10 +52,14 @@ class CalibrationChanges:
                 TOPIC,
                 self._take_message,
                 qos.latched_qos(),
-                event_callbacks=qos.subscription_events(self._topic, node.get_logger().warning),
-                qos_overriding_options=qos.overridable(),
+                **qos.subscription_options(),
             )
         self._service = node.create_service(Trigger, "~/reload_calibration", self._serve_reload)
+
+    @property
+    def topics(self) -> list[str]:
+        """Full names of the topics it listens to."""
+        return [] if self._subscription is None else [self._topic]
 
     def close(self) -> None:
         """Unsubscribe, end the service."""

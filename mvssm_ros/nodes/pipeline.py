@@ -240,6 +240,8 @@ class Pipeline:
         published = [*self._parts.answers.topics, self._status.topic_name]
         published.append(self._diagnostics.topic_name)
         misfits = {topic: qos.misfit(self._node, topic, "publisher") for topic in published}
+        for topic in self._parts.calibration.topics:
+            misfits[topic] = qos.misfit(self._node, topic, "subscription")
         for topic, text in misfits.items():
             self._problems.set(f"QoS of '{topic}'", bool(text), text)
         for camera in self._cameras:

@@ -85,6 +85,7 @@ class RefineNode(Node):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("refiner", **kwargs)
+        qos.check_overrides(self)
         parameters.declare(self, SPECS)
         values = parameters.read(self, SPECS)
         _check_out(values["out"])
