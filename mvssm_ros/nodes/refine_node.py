@@ -77,6 +77,7 @@ SPECS = (
     Spec("out", "", "Rig file to write when a refinement is better. Empty: none.", dynamic=True),
 )
 _SILENT_AFTER_S = 5.0
+_GIVE_UP_S = 20.0  # for a refinement in progress to end
 _THREADS = 3  # of the executor: a refinement waits in one, a second request is refused in another
 
 
@@ -142,6 +143,7 @@ class RefineNode(Node):
     def close(self) -> None:
         """A refinement in progress is given up within a second or two."""
         self._closing = True
+        self._refining.acquire(timeout=_GIVE_UP_S)  # while the executor can still answer
         for camera in self._inputs.values():
             camera.stop()
         if self._tf is not None:
