@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +57,6 @@ class People:
     agreed: np.ndarray
     keypoints_px: np.ndarray
     timings_ms: dict[str, float] = field(default_factory=dict)
-
-    def nobody(self) -> People:
-        """The same answer without its people."""
-        per_person = ("joints_m", "covariance_m2", "joint_confidence", "observed", "view_used",
-                      "score", "in_view", "seen", "agreed", "keypoints_px")  # fmt: skip
-        return replace(self, **{name: getattr(self, name)[:0] for name in per_person})
 
 
 class Predictor:

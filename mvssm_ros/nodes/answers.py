@@ -100,18 +100,27 @@ class Answers:
         """
         bits = np.array([1 << self._cameras.index(name) for name in image_set.cameras], np.uint64)
         bodies = bodies_of(people, bits, self._wary)
+        tracked = self._publish(image_set, bodies, int(bits.sum()))
+        confirmed = {id(t.body) for t in tracked if t.state == TrackState.CONFIRMED}
+        return np.array([id(body) in confirmed for body in bodies], bool)
+
+    def publish_unknown(self, image_set: ImageSet) -> np.ndarray:
+        """Publish that one set tells nothing: no people, no cameras used. Returns [0] bool."""
+        self._publish(image_set, [], 0)
+        return np.zeros(0, bool)
+
+    def _publish(self, image_set: ImageSet, bodies: list[Body], used: int) -> list[TrackedBody]:
         with self._lock:
             if not self._open:
-                return np.zeros(len(bodies), bool)
+                return []
             stamp_ns = image_set.stamp_ns
             tracked = self._tracker.update(bodies, stamp_ns)
             self._last_stamp_ns = stamp_ns
             message = self._people_msg(stamp_ns, tracked)
-            message.cameras_used = int(bits.sum())
+            message.cameras_used = used
             message.stamp_spread = duration_msg(image_set.spread_ns)
             self._send(message)
-        confirmed = {id(t.body) for t in tracked if t.state == TrackState.CONFIRMED}
-        return np.array([id(body) in confirmed for body in bodies], bool)
+        return tracked
 
     def give_up(self) -> None:
         """No more sets are to be expected: everybody is lost, the markers go."""

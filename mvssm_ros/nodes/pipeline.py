@@ -168,8 +168,10 @@ class Pipeline:
         if generation != self._generation or not self._enabled:
             return
         began_s = time.perf_counter()
-        people = self._watch.credible(solved.people)
-        confirmed = self._parts.answers.publish(solved.used, people)
+        if self._watch.can_tell:
+            confirmed = self._parts.answers.publish(solved.used, solved.people)
+        else:
+            confirmed = self._parts.answers.publish_unknown(solved.used)
         publish_ms = (time.perf_counter() - began_s) * 1e3
         latency_ms = (self._now_ns() - solved.used.stamp_ns) / 1e6
         times_ms = {**solved.times_ms, "publish": publish_ms, "latency": latency_ms}

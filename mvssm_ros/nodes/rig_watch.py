@@ -15,7 +15,7 @@ from mvssm_ros.rig.rig_file import CameraEntry
 from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP, RigSynchronizer
 
 if TYPE_CHECKING:
-    from mvssm_ros.predictor import People
+    pass
 
 _FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is reported
 
@@ -23,7 +23,7 @@ _FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is r
 class RigWatch:
     """From the node's activation to its deactivation.
 
-    `credible` and `note_set` are called on the inference thread, `look` on the executor's.
+    `can_tell` and `note_set` are used on the inference thread, `look` on the executor's.
 
     Cameras disagree in three ways: their reprojection errors are too high, they have moved since
     people were first seen, or they do not see the same people as most others. Whoever does is left
@@ -60,15 +60,16 @@ class RigWatch:
         self._calibration: dict[str, CameraEntry] = {}  # in the last set
         inference.left_out = frozenset()
 
-    def credible(self, people: People) -> People:
-        """Nobody, as long as it cannot be told which half of the cameras is right."""
-        return people.nobody() if self._undecided and self._leave_out else people
+    @property
+    def can_tell(self) -> bool:
+        """False as long as it cannot be told which half of the cameras is right."""
+        return not (self._undecided and self._leave_out)
 
     def note_set(self, solved: Solved, confirmed: np.ndarray) -> None:
         """Take what was found in one set.
 
         Args:
-            confirmed: which of the people are; shorter than the people if not all are credible.
+            confirmed: which of the people are; empty if nothing was published of them.
         """
         names, people = solved.used.cameras, solved.people
         stamp_s = solved.used.stamp_ns * 1e-9

@@ -35,6 +35,7 @@ _RECENT = 5  # blocks that count as now
 _GAP = 6  # blocks before these that count neither as now nor as before
 _LEARN = 6  # blocks that must have been learnt before anything is judged
 _USUAL = 10  # and judgements, to know what is usual
+_FEWEST = 4  # from so many on it is guessed, with a wider margin
 _REMEMBER = 600  # of these the last
 _FORGET = 0.995  # weight of what was learnt, from block to block
 _SIGMA_PX = 4.0  # of a joint found by a 2D detector, at a long side of 960 px
@@ -140,14 +141,15 @@ class _Camera:
 
         usual: chi squares and px, for a camera of which too few are known.
         """
-        if len(self.usual) >= _USUAL:
+        if len(self.usual) >= _FEWEST:
             usual = self.usual
-        if self.latest is None or len(usual) < _USUAL:
+        if self.latest is None or len(usual) < _FEWEST:
             return 0.0
+        margin = _MARGIN * max(1.0, _USUAL / len(usual))
         largest = max(chi2 for chi2, _ in usual), max(px for _, px in usual)
         scatter = sum(chi2 for chi2, _ in usual) / (6 * len(usual))
-        limit = max(_SIGNIFICANT * max(scatter, _LEAST_SCATTER), _MARGIN**2 * largest[0])
-        limit_px = max(_FLOOR_PX, _MARGIN * largest[1])
+        limit = max(_SIGNIFICANT * max(scatter, _LEAST_SCATTER), margin**2 * largest[0])
+        limit_px = max(_FLOOR_PX, margin * largest[1])
         return min(self.latest.chi2 / limit, (self.latest.image_px / limit_px) ** 2)
 
     def forget_recent(self) -> None:
