@@ -94,13 +94,11 @@ def test_a_subscriber_hangs(trial, start):
         lambda: all(world.tester.count_subscribers(t) == 2 for t in ("/people", "/markers"))
     )
     trial.healthy()
-    overwritten = world.status[-1].sets_dropped_overwritten
     listener.send_signal(signal.SIGSTOP)
     answers = trial.inject({}, 4.0)
     assert len(answers) >= 10
     assert trial.worst_m(answers) < WRONG_M
     assert {a.cameras_used for a in answers} == {ALL}
-    assert world.status[-1].sets_dropped_overwritten == overwritten
     listener.send_signal(signal.SIGCONT)
     trial.record("a subscriber of people hangs", answers, trial.mend())
 

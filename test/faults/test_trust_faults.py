@@ -13,7 +13,7 @@ from ..nodes.conftest import standing_person
 from .conftest import SUCCESS, WRONG_M, SimulatedRig, Trial
 
 BAD = "cam1"
-LEARN_S = 60.0  # how a rig is when all is well
+LEARN_S = 50.0  # how a rig is when all is well
 
 
 def bumped(simulated, turn_deg=0.0, shift_m=0.0):

@@ -10,8 +10,10 @@ from sensor_msgs.msg import Image
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import Keypoints2DArray
 from mvssm_ros.nodes.demo_conductor import Conductor
+from mvssm_ros.nodes.keypoints_node import KeypointsNode
 from mvssm_ros.nodes.player_node import PlayerNode
 from mvssm_ros.nodes.recorder_node import RecorderNode
+from mvssm_ros.nodes.refine_node import RefineNode
 
 from .conftest import INFO, without_intrinsics
 from .test_pose_node import SUCCESS, send_sets, start
@@ -150,6 +152,7 @@ def test_every_endpoint_of_pose_node(
     assert node.trigger_activate() == SUCCESS
     suffix = "image_raw" if mode == "images" else "keypoints"
     topics = [f"/{n}/{t}" for n in rig.cameras for t in (suffix, "camera_info")]
+    topics.append("/calibration")
     check_every_endpoint_is_overridable(world, node, ANSWERS, topics)
 
 
@@ -159,6 +162,21 @@ def test_every_endpoint_of_the_player(world):
     names = [camera.topic.split("/")[1] for camera in node._cameras]
     topics = [f"/{name}/{t}" for name in names for t in ("image_raw", "camera_info")]
     check_every_endpoint_is_overridable(world, node, topics, ["/people"])
+
+
+def test_every_endpoint_of_the_refiner(world, rig_and_file):
+    rig, path = rig_and_file
+    node = add(world, RefineNode, rig_file=path)
+    topics = [f"/{name}/keypoints" for name in rig.cameras]
+    check_every_endpoint_is_overridable(world, node, ["/calibration"], topics)
+
+
+def test_every_endpoint_of_the_keypoints_node(world):
+    try:
+        node = add(world, KeypointsNode, camera_names=["left"])
+    except UserError as error:
+        pytest.skip(str(error))  # no detector
+    check_every_endpoint_is_overridable(world, node, ["/left/keypoints"], ["/left/image_raw"])
 
 
 def test_every_endpoint_of_the_recorder(world, tmp_path):

@@ -87,7 +87,8 @@ def test_pose_node_has_what_it_needs_and_no_more(world, rig_and_file, untrained_
         assert names or kind == ("services", "request")
         assert not_covered(names, rules[kind]) == set(), kind
     # not in these runs: images instead of keypoints (they need the detector), and TF
-    elsewhere = {name.image_topic for name in rig.cameras.values()} | {"/tf", "/tf_static"}
+    images = {camera.image_topic for camera in rig.cameras.values()}
+    elsewhere = images | {f"{topic}/compressed" for topic in images} | {"/tf", "/tf_static"}
     union["topics", "subscribe"] |= elsewhere
     for kind, names in union.items():
         assert not_used(names, rules[kind]) == set(), kind

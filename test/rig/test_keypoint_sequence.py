@@ -85,17 +85,17 @@ def test_a_single_array_is_no_archive(parts, tmp_path):
 
 
 def test_an_archive_that_unpacks_to_gigabytes_is_not_unpacked(parts, tmp_path, monkeypatch):
-    """A megabyte of compressed zeros."""
+    """Some megabytes of compressed zeros."""
     path = tmp_path / "a.npz"
     header = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for name in ("stamps_ns", "cameras"):
             archive.writestr(f"{name}.npy", b"")
         with archive.open("keypoints.npy", "w", force_zip64=True) as file:
             file.write(header.ljust(128))
             for _ in range(1800):
                 file.write(bytes(1_000_000))
-    assert path.stat().st_size < 10_000_000
+    assert path.stat().st_size < 20_000_000
     monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("unpacked"))
     with pytest.raises(UserError, match=r"unpacks to 1\.8 GB, thin the frames"):
         load_keypoints(path)

