@@ -10,7 +10,7 @@ from std_srvs.srv import SetBool
 
 from mvssm_ros.msg import CameraStatus, RigStatus
 
-from .conftest import ERROR, INFO, ring_of_cameras, standing_person
+from .conftest import INFO, ring_of_cameras, standing_person
 from .test_pose_node import call, send_sets, start
 
 CAMERA_KEYS = (
