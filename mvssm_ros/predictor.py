@@ -42,7 +42,9 @@ class People:
     score [P]; reprojection_px [T]: median distance, in raw pixels, between the joints and the
     keypoints that support them, or, where few do, the nearest ones within 150 px of a 960-px image
     (NaN without any); in_view, seen [P, T]: the view ought to see the person (most joints are
-    inside its image), and it does, trusted or not; timings_ms: stage -> ms.
+    inside its image), and it does, trusted or not; agreed [P]: more than half of the trusted views
+    that ought to see the person do; keypoints_px [P, 15, T, 3]: what each view sees of the person,
+    within 150 px of a 960-px image: raw px and confidence, 0 where nothing; timings_ms: stage -> ms.
     """
 
     joints_m: np.ndarray
@@ -54,6 +56,8 @@ class People:
     reprojection_px: np.ndarray
     in_view: np.ndarray
     seen: np.ndarray
+    agreed: np.ndarray
+    keypoints_px: np.ndarray
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -108,14 +112,16 @@ class Predictor:
         images: Sequence[np.ndarray],
         space: Any,
         trusted: np.ndarray | None = None,
+        start_poses_m: np.ndarray | None = None,
     ) -> People:
         """images: one RGB uint8 [H, W, 3] a view. `space` is a `rig.rig_file.Space`.
 
-        trusted [T] bool: as in `predict_keypoints`; RGB front-ends know no witnesses.
+        trusted [T] bool, start_poses_m [K, 15, 3]: as in `predict_keypoints`; RGB front-ends know no
+        witnesses.
         """
         _check_views(cameras, len(images))
         if self.frontend == "keypoints":
-            return self._detect_and_predict(cameras, images, space, trusted)
+            return self._detect_and_predict(cameras, images, space, trusted, start_poses_m)
         assert self.backbone is not None
         clock = _Clock()
         boxed = letterbox(images)
@@ -124,11 +130,16 @@ class Predictor:
         with torch.inference_mode():
             levels = tuple(level.unsqueeze(0) for level in self.backbone(pixels))
         clock.lap("backbone")
-        found = self._run(FeaturePyramid(levels, STRIDES), scaled, self._grid(space))
+        start = self._with_expected(self._grid(space), start_poses_m)
+        found = self._run(FeaturePyramid(levels, STRIDES), scaled, start)
         clock.lap("network")
         used = (found.confidence > _MIN_WEIGHT).permute(0, 2, 1).cpu().numpy()  # [P, J, T]
         ought = _in_view(found.poses_m, cameras)
-        return self._answer(found, used, used, ought, np.full(len(images), np.nan), clock)
+        T = len(images)
+        nothing = np.zeros((*used.shape, 3), np.float32)
+        return self._answer(
+            found, used, np.ones(T, bool), ought, np.full(T, np.nan), nothing, clock
+        )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """2D people of each image by the built-in detector, as panoptic15 [P, 15, 3]."""
@@ -146,11 +157,12 @@ class Predictor:
         images: Sequence[np.ndarray],
         space: Any,
         trusted: np.ndarray | None,
+        start_poses_m: np.ndarray | None,
     ) -> People:
         clock = _Clock()
         keypoints = self.detect(images)
         clock.lap("detect")
-        people = self.predict_keypoints(cameras, keypoints, space, trusted)
+        people = self.predict_keypoints(cameras, keypoints, space, trusted, start_poses_m)
         people.timings_ms = clock.laps | people.timings_ms
         people.timings_ms["total"] += clock.laps["detect"]
         return people
@@ -182,7 +194,7 @@ class Predictor:
         padded = np.zeros((1, len(views), most, 15, 3), np.float32)
         for t, view in enumerate(views):
             padded[0, t, : len(view)] = view
-        drawn = torch.from_numpy(padded).to(self.device)
+        drawn = torch.tensor(padded, device=self.device)  # a copy: it is scaled
         scale = canvas_scale(cameras.size_px).float()
         drawn[..., :2] *= scale.to(self.device)[:, None, None, None]
         network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
@@ -199,23 +211,20 @@ class Predictor:
         if self.network.config.n_proposals:
             start = torch.cat([start, self._proposals(scaled, seen, space)], 1)
             clock.lap("propose")
-        if (
-            start_poses_m is not None
-            and len(start_poses_m)
-            and not self.network.config.n_candidates
-        ):
-            expected = torch.from_numpy(np.asarray(start_poses_m, np.float32)).to(self.device)
-            start = torch.cat([start, expected[None]], 1)
+        start = self._with_expected(start, start_poses_m)
         found = self._run(pyramid, scaled, start)
         clock.lap("network")
         drawn_px = drawn[0].cpu()
-        near, near_px = claim_keypoints(found.poses_m, network_px, drawn_px, SUPPORT_PX)
+        near, near_px, _ = claim_keypoints(found.poses_m, network_px, drawn_px, SUPPORT_PX)
         # from farther off, so that a camera with a wrong calibration is not one without an error
-        far, far_px = claim_keypoints(found.poses_m, network_px, drawn_px, _NEAREST_PX)
+        far, far_px, whose = claim_keypoints(found.poses_m, network_px, drawn_px, _NEAREST_PX)
         astray = 2 * near.sum((0, 1)) < far.sum((0, 1))  # [T]
         distance = np.where(astray, far_px, near_px).reshape(-1, len(views)) / scale.numpy()
         ought = _in_view(found.poses_m, network_px)
-        return self._answer(found, near & use, near, ought, _median_of_columns(distance), clock)
+        each_view, joint = np.arange(len(views)), np.arange(15)[:, None]
+        claimed = padded[0][each_view, whose, joint] * far[..., None]  # [P, 15, T, 3]
+        errors_px = _median_of_columns(distance)
+        return self._answer(found, near, use, ought, errors_px, claimed, clock)
 
     def _network_cameras(self, cameras: Cameras, scale: Tensor, offset_px: Tensor) -> Cameras:
         """[1, T] cameras in network pixels, on the device."""
@@ -234,6 +243,13 @@ class Predictor:
                 cameras, keypoints_px, *self._rectangle(space), count, space.floor_m
             )
             return poses[:, real[0]]
+
+    def _with_expected(self, start: Tensor, expected_m: np.ndarray | None) -> Tensor:
+        """Start poses [1, N, 15, 3] and those where people are expected, if their number is free."""
+        if expected_m is None or not len(expected_m) or self.network.config.n_candidates:
+            return start
+        expected = torch.from_numpy(np.asarray(expected_m, np.float32)).to(self.device)
+        return torch.cat([start, expected[None]], 1)
 
     def _rectangle(self, space: Any) -> tuple[Tensor, Tensor]:
         """Centre and size of the space, [1, 2] m each."""
@@ -254,13 +270,18 @@ class Predictor:
     def _answer(
         self,
         found: Detections3D,
-        used: np.ndarray,
         near: np.ndarray,
+        trusted: np.ndarray,
         in_view: np.ndarray,
         reprojection_px: np.ndarray,
+        keypoints_px: np.ndarray,
         clock: _Clock,
     ) -> People:
-        """used, near [P, J, T]: the joints that each view supports, and that its keypoints fit."""
+        """near [P, J, T]: the joints that each view's keypoints fit; only trusted views [T] support
+        them."""
+        used = near & trusted
+        seen = near.sum(1) >= _MIN_JOINTS
+        agreed = 2 * (seen & trusted).sum(-1) > (in_view & trusted).sum(-1)
         observed = used.sum(-1) >= 2
         real = (observed.sum(-1) >= _MIN_JOINTS) & torch.isfinite(found.poses_m).all(-1).all(
             -1
@@ -279,7 +300,9 @@ class Predictor:
             score=found.scores.numpy()[real],
             reprojection_px=reprojection_px,
             in_view=in_view[real],
-            seen=near[real].sum(1) >= _MIN_JOINTS,
+            seen=seen[real],
+            agreed=agreed[real],
+            keypoints_px=keypoints_px[real],
             timings_ms=clock.laps | {"total": sum(clock.laps.values())},
         )
 

@@ -57,10 +57,16 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--rate is {args.rate:g}, expected a number of sets a second above 0")
     if not args.time_limit > 0:
         raise UserError(f"--time-limit is {args.time_limit:g}, expected seconds above 0")
-    find_demo("single")
+    cameras = find_demo("single").videos
     is_own_rig = args.rig not in RIGS
     rig_file = Path(args.rig) if is_own_rig else share_dir() / "config" / "rigs" / RIGS[args.rig]
     rig = load_rig(rig_file)
+    strange = [name for name in rig.cameras if name not in cameras]
+    if strange:
+        raise UserError(
+            f"--rig {args.rig} has the cameras {', '.join(strange)}; the demo's videos are of"
+            f" {', '.join(cameras)}"
+        )
     out = Path(args.out)
     _make_room(out)
     settings = Play(

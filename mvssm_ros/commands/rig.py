@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mvssm_ros.commands import rig_refine
+from mvssm_ros.commands import rig_keypoints, rig_refine
 from mvssm_ros.commands.rig_import import add_import_arguments, imported
 from mvssm_ros.rig.coverage import coverage
 from mvssm_ros.rig.diagnosis_report import check_with_people
@@ -26,12 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     show = actions.add_parser("show", help="draw a rig file's cameras and space")
     show.add_argument("file", help="the rig file")
     show.add_argument("--out", required=True, help="the picture to write (PNG)")
+    rig_keypoints.add_arguments(actions)
     rig_refine.add_arguments(actions)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.action == "refine":
         return rig_refine.run(args)
+    if args.action == "keypoints":
+        return rig_keypoints.run(args)
     if args.action == "import":
         rig = imported(args)
         rig.save(args.out)
@@ -54,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _left_open(rig: Rig) -> list[str]:
-    """What the file leaves to ROS, one sentence a kind."""
+    """What the file leaves to ROS or to defaults, one sentence a kind."""
     intrinsics = [name for name, camera in rig.cameras.items() if camera.K is None]
     extrinsics = [name for name, camera in rig.cameras.items() if camera.R is None]
     sentences = []
@@ -62,6 +65,19 @@ def _left_open(rig: Rig) -> list[str]:
         sentences.append(f"intrinsics of {', '.join(intrinsics)}: taken from camera_info")
     if extrinsics:
         sentences.append(f"extrinsics of {', '.join(extrinsics)}: taken from TF (needs tf2_ros)")
+    space = rig.space
+    if space.assumed:
+        x, y = space.center_m
+        w, d = space.size_m
+        values = {
+            "center_m": f"around ({x:g}, {y:g}) m",
+            "size_m": f"{w:g} x {d:g} m",
+            "floor_m": f"floor at {space.floor_m:g} m",
+        }
+        sentences.append(
+            f"space: {', '.join(space.assumed)} not given in the file, taken by default:"
+            f" {', '.join(values[key] for key in space.assumed)}; say where people walk"
+        )
     return sentences
 
 

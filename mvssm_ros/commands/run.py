@@ -60,9 +60,15 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault(_PROFILE, str(share_dir() / "config" / "fastdds_shm.xml"))
     try:
         from mvssm_ros.nodes.autostart import main
+        from mvssm_ros.nodes.parameters import is_known
     except ImportError as error:
         raise UserError(
             f"ROS 2 is not here ({error}): source a ROS 2 installation, or run 'make setup' and use "
             ".venv/bin/mvssm"
         ) from None
+    unknown = [name for name in given if not is_known(name)]
+    if unknown:
+        raise UserError(
+            f"--param: there is no parameter '{unknown[0]}'; config/mvssm.yaml has them all"
+        )
     return main(["mvssm", *ros_args])

@@ -6,6 +6,7 @@ import faulthandler
 import multiprocessing
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -70,12 +71,15 @@ def run_cases(
     begin_s = moved_s = time.monotonic()
     child.start()
     theirs.close()
-    with tqdm(total=len(numbers), desc=kind, leave=False) as bar:
+    seen = 0
+    quiet = not sys.stderr.isatty()
+    with tqdm(total=len(numbers), desc=kind, leave=False, disable=quiet) as bar:
         while not ours.poll(0.5) and child.is_alive():
             done = at.value - numbers.start
-            if done > bar.n:
+            if done > seen:
                 moved_s = time.monotonic()
-                bar.update(done - bar.n)
+                bar.update(done - seen)
+                seen = done
             elif time.monotonic() - moved_s > _HANGS_AFTER_S:
                 child.kill()
     outcome = _received(ours)

@@ -9,7 +9,7 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
@@ -25,6 +25,7 @@ _ENDS = (
     "sets_dropped_unusable",
     "sets_failed",
 )
+_ASK_AGAIN_NS = 2_000_000_000
 
 
 class Conductor:
@@ -55,11 +56,15 @@ class Conductor:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._change = self._node.create_client(ChangeState, f"{pose_node}/change_state")
-        kept = qos.kept_answer_qos()
-        self._node.create_subscription(PersonArray, "people", self._take_people, kept)
-        self._node.create_subscription(
-            DiagnosticArray, "/diagnostics", self._take_diagnostics, qos.answer_qos()
-        )
+        self._ask = self._node.create_client(GetState, f"{pose_node}/get_state")
+        self._asked: tuple[Any, int] | None = None  # the latest question, and when
+        for message_type, topic, take, profile in (
+            (PersonArray, "people", self._take_people, qos.kept_answer_qos()),
+            (DiagnosticArray, "/diagnostics", self._take_diagnostics, qos.answer_qos()),
+        ):
+            self._node.create_subscription(
+                message_type, topic, take, profile, qos_overriding_options=qos.overridable()
+            )
 
     def __enter__(self) -> Conductor:
         return self
@@ -86,8 +91,17 @@ class Conductor:
         return True
 
     def pose_node_is_there(self) -> bool:
-        """Its life cycle can be driven."""
-        return bool(self._change.service_is_ready())
+        """Its life cycle can be driven: it has answered.
+
+        A service that is seen may not have seen us yet, and then its answer to a transition would be
+        lost; so it is asked for its state, which does no harm, until an answer comes.
+        """
+        if not self._ask.service_is_ready():
+            return False
+        now_ns = self._node.get_clock().now().nanoseconds
+        if self._asked is None or now_ns - self._asked[1] > _ASK_AGAIN_NS:
+            self._asked = self._ask.call_async(GetState.Request()), now_ns
+        return bool(self._asked[0].done())
 
     def listens(self, node: str, topic: str) -> bool:
         """The node has subscribed to the topic."""

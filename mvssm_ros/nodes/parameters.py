@@ -6,7 +6,7 @@ test compares the two. Names are those of config/mvssm.yaml; units are in the de
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,9 @@ SPECS = (
     Spec(
         "calibration.source",
         "auto",
-        "Where extrinsics come from. auto: the rig file, and TF for cameras that have none there.",
-        choices=("auto", "rig_file", "tf"),
+        "Where extrinsics come from. auto: the rig file, TF for cameras that have none there, and"
+        " what comes on the topic calibration (RigCalibration) replaces both.",
+        choices=("auto", "rig_file", "tf", "topic"),
     ),
     Spec(
         "calibration.max_reprojection_px",
@@ -83,8 +84,10 @@ SPECS = (
     Spec(
         "calibration.leave_out",
         True,
-        "Leave a camera whose reprojection error is too high out of the skeletons until it agrees"
-        " with the others again; one at a time, and never fewer than three remain.",
+        "Leave cameras that disagree out of the skeletons until they agree again: whose reprojection"
+        " error is too high (one at a time, three remain), that have been moved, or that do not see"
+        " the same people as most others. Nobody is published while halves of the rig disagree and"
+        " it cannot be told which is right, and whom few cameras see who ought to stays tentative.",
         dynamic=True,
     ),
     Spec(
@@ -153,8 +156,9 @@ SPECS = (
     Spec("space.floor", 0.0, "Height of that floor, m; used with space.size.", -100.0, 100.0),
     Spec(
         "tracking.gate",
-        0.5,
-        "A pose further than this from a known person (mean joint distance, m) is somebody else.",
+        0.25,
+        "A pose further than this from where a known person is expected (mean joint distance, m) is"
+        " somebody else.",
         0.0,
         10.0,
         dynamic=True,
@@ -169,7 +173,7 @@ SPECS = (
     ),
     Spec(
         "tracking.coast",
-        0.5,
+        1.5,
         "How long a person who is not seen any more is kept, s.",
         0.0,
         60.0,
@@ -181,6 +185,20 @@ SPECS = (
         "Sets of images in which a person must be seen to be confirmed.",
         1,
         1000,
+        dynamic=True,
+    ),
+    Spec(
+        "tracking.start_from_tracks",
+        True,
+        "Look for people also where they are expected from the sets before.",
+        dynamic=True,
+    ),
+    Spec(
+        "filter.type",
+        "kalman",
+        "What is published of a person who is seen. kalman: filtered, with velocities. one_euro:"
+        " smoothed, none: as measured; both without velocities.",
+        choices=("none", "one_euro", "kalman"),
         dynamic=True,
     ),
     Spec("publish.markers", True, "Publish markers for RViz.", dynamic=True),
@@ -195,38 +213,43 @@ SPECS = (
 )
 
 _CAMERA_DESCRIPTIONS = {
-    "image_topic": "Topic of the images.",
+    "image_topic": "Topic of the images; compressed ones are on <image_topic>/compressed.",
     "info_topic": "Topic of the camera_info.",
     "keypoints_topic": "Topic of the 2D keypoints, for input 'keypoints'.",
     "transport": "raw (sensor_msgs/Image) or compressed (sensor_msgs/CompressedImage).",
     "frame_id": "Optical frame of the camera in TF; used where extrinsics come from TF.",
 }
 
+_OF_ROS = ("qos_overrides.", "use_sim_time", "start_type_description_service")
 
-def declare(node: Node) -> None:
-    """Declare every parameter of the table.
+
+def declare(node: Node, specs: Sequence[Spec] = SPECS) -> None:
+    """Declare every parameter of a table.
 
     Raises:
         rclpy.exceptions.InvalidParameterTypeException, InvalidParameterValueException: an override
             has the wrong type or is out of range.
     """
-    for spec in SPECS:
+    for spec in specs:
         node.declare_parameter(spec.name, spec.default, _descriptor(spec))
 
 
 def declare_camera(node: Node, name: str, defaults: dict[str, str]) -> dict[str, str]:
     """Declare ``cameras.<name>.*`` unless that was done before, and return their values.
 
+    Compressed images are those of image_transport: beside the images, on ``<image_topic>/compressed``.
+
     Args:
-        defaults: value of each key when no parameter overrides it, from the rig file.
+        defaults: by key of `_CAMERA_DESCRIPTIONS`, the value when no parameter overrides it, from the
+            rig file; transport and image_topic at least.
     """
     values = {}
-    for key, description in _CAMERA_DESCRIPTIONS.items():
+    for key, default in defaults.items():
         parameter = f"cameras.{name}.{key}"
         if not node.has_parameter(parameter):
-            descriptor = ParameterDescriptor(description=f"{description} Empty: the rig file's.")
-            node.declare_parameter(parameter, "", descriptor)
-        values[key] = node.get_parameter(parameter).value or defaults[key]
+            description = f"{_CAMERA_DESCRIPTIONS[key]} Empty: the rig file's."
+            node.declare_parameter(parameter, "", ParameterDescriptor(description=description))
+        values[key] = node.get_parameter(parameter).value or default
     general = node.get_parameter("transport").value
     if general != "auto":
         values["transport"] = general
@@ -235,17 +258,19 @@ def declare_camera(node: Node, name: str, defaults: dict[str, str]) -> dict[str,
             f"parameter 'cameras.{name}.transport' is '{values['transport']}',"
             " expected 'raw' or 'compressed'"
         )
+    if values["transport"] == "compressed" and not values["image_topic"].endswith("compressed"):
+        values["image_topic"] += "/compressed"
     return values
 
 
-def read(node: Node) -> dict[str, Any]:
-    """The values of the table, by name.
+def read(node: Node, specs: Sequence[Spec] = SPECS) -> dict[str, Any]:
+    """The values of a table, by name.
 
     Raises:
         UserError: a value is not one of its choices, or a pair does not have two elements.
     """
-    values = {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
-    for spec in SPECS:
+    values = {spec.name: node.get_parameter(spec.name).value for spec in specs}
+    for spec in specs:
         problem = _check(spec, values[spec.name])
         if problem:
             raise UserError(problem)
@@ -274,11 +299,15 @@ def check_change(changes: Iterable[Parameter], running: bool) -> SetParametersRe
     return SetParametersResult(successful=True)
 
 
+def is_known(name: str) -> bool:
+    """Whether there is such a parameter, for cameras and topics of any name too."""
+    return any(name == spec.name for spec in SPECS) or name.startswith(("cameras.", *_OF_ROS))
+
+
 def unknown_overrides(node: Node) -> list[str]:
     """Names in the parameter file or on the command line that no parameter has: typing errors."""
     given = getattr(node, "_parameter_overrides", {})  # rclpy has no public way to ask
-    known = ("qos_overrides.", "use_sim_time", "start_type_description_service")
-    return sorted(n for n in given if not node.has_parameter(n) and not n.startswith(known))
+    return sorted(n for n in given if not node.has_parameter(n) and not n.startswith(_OF_ROS))
 
 
 def _check(spec: Spec, value: Any) -> str | None:

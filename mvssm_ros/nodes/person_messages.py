@@ -12,7 +12,8 @@ from mvssm_ros.geometry.skeletons import Skeleton
 from mvssm_ros.msg import Joint, Person, SkeletonInfo
 from mvssm_ros.nodes.rotations import quaternion_from_matrix
 from mvssm_ros.tracking.body_frame import body_frame
-from mvssm_ros.tracking.identity import TrackedBody, TrackState
+from mvssm_ros.tracking.identity import TrackState
+from mvssm_ros.tracking.tracker import MovingBody
 
 _NAN = math.nan
 _MAX_SECONDS = 2**31 - 1  # of a Duration
@@ -34,8 +35,8 @@ def skeleton_info_msg(skeleton: Skeleton) -> SkeletonInfo:
     )
 
 
-def person_msg(tracked: TrackedBody, skeleton: Skeleton) -> Person:
-    """One person. Velocities are unknown: the identity tracker has no motion model."""
+def person_msg(tracked: MovingBody, skeleton: Skeleton) -> Person:
+    """One person."""
     body = tracked.body
     person = Person(
         id=tracked.id,
@@ -43,10 +44,10 @@ def person_msg(tracked: TrackedBody, skeleton: Skeleton) -> Person:
         age=duration_msg(tracked.age_ns),
         since_observed=duration_msg(tracked.since_observed_ns),
         confidence=float(body.score),
-        velocity=Vector3(x=_NAN, y=_NAN, z=_NAN),
+        velocity=_vector(tracked.velocity_m_s),
         joints=_joint_msgs(tracked),
     )
-    person.velocity_covariance[0] = -1.0
+    person.velocity_covariance = _covariance(tracked.velocity_covariance_m2_s2)
     frame = body_frame(body.joints_m, body.covariance_m2, skeleton)
     if frame is None:
         person.pose = Pose(position=Point(x=_NAN, y=_NAN, z=_NAN))
@@ -61,14 +62,15 @@ def person_msg(tracked: TrackedBody, skeleton: Skeleton) -> Person:
     return person
 
 
-def _joint_msgs(tracked: TrackedBody) -> list[Joint]:
+def _joint_msgs(tracked: MovingBody) -> list[Joint]:
     body = tracked.body
     seen_now = tracked.state in (TrackState.TENTATIVE, TrackState.CONFIRMED)
     joints = []
     for j, position_m in enumerate(body.joints_m):
-        joint = Joint(position=_point(position_m), velocity=Vector3(x=_NAN, y=_NAN, z=_NAN))
+        joint = Joint(position=_point(position_m), velocity=_vector(tracked.joint_velocity_m_s[j]))
         if not np.isfinite(position_m).all():
             joint.position = Point(x=_NAN, y=_NAN, z=_NAN)
+            joint.velocity = Vector3(x=_NAN, y=_NAN, z=_NAN)
             joint.state = Joint.MISSING
             joint.position_covariance[0] = -1.0
         else:
@@ -82,6 +84,11 @@ def _joint_msgs(tracked: TrackedBody) -> list[Joint]:
 
 def _point(position_m: np.ndarray) -> Point:
     return Point(x=float(position_m[0]), y=float(position_m[1]), z=float(position_m[2]))
+
+
+def _vector(velocity_m_s: np.ndarray) -> Vector3:
+    x, y, z = (float(v) for v in velocity_m_s)
+    return Vector3(x=x, y=y, z=z)
 
 
 def _covariance(matrix: np.ndarray) -> np.ndarray:

@@ -78,7 +78,8 @@ def coverage(rig: Rig) -> Coverage | None:
     pixels, depth = project(cameras, torch.from_numpy(points))
     middle = np.array([*space.center_m, space.floor_m + HEIGHT_M])
     to_middle = middle - cameras.centers_m.numpy()
-    cosine = (to_middle * cameras.R[:, 2].numpy()).sum(-1) / np.linalg.norm(to_middle, axis=-1)
+    distance = np.maximum(np.linalg.norm(to_middle, axis=-1), 1e-9)  # 0: it stands in the middle
+    cosine = (to_middle * cameras.R[:, 2].numpy()).sum(-1) / distance
     return Coverage(
         names=tuple(rig.cameras),
         points_m=points,

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from mvssm_ros.predictor import People
 
 
-def bodies_of(people: People, bits: np.ndarray) -> list[Body]:
-    """One Body per person; ``bits`` [T] are the mask bits of the views."""
+def bodies_of(people: People, bits: np.ndarray, wary: bool = True) -> list[Body]:
+    """One Body per person; ``bits`` [T] are the mask bits of the views; not ``wary``: it does not
+    matter how many views agree."""
     masks = np.where(people.view_used, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)  # [P, 15]
     return [
         Body(
@@ -23,6 +24,7 @@ def bodies_of(people: People, bits: np.ndarray) -> list[Body]:
             observed=np.asarray(people.observed[p], bool),
             view_mask=masks[p],
             score=float(people.score[p]),
+            agreed=bool(people.agreed[p]) or not wary,
         )
         for p in range(len(people.score))
     ]

@@ -18,6 +18,7 @@ from mvssm_ros.tracking.association import assign, is_twin
 from mvssm_ros.tracking.body_filter import N_JOINTS, Array
 from mvssm_ros.tracking.identity import Body, TrackedBody, TrackState
 from mvssm_ros.tracking.one_euro import OneEuro
+from mvssm_ros.tracking.support import Support
 
 FILTERS = ("none", "one_euro", "kalman")
 _STAND_BACK = 4.0  # cost by which a tentative person gives way to a confirmed one
@@ -27,12 +28,14 @@ _STAND_BACK = 4.0  # cost by which a tentative person gives way to a confirmed o
 class MovingBody(TrackedBody):
     """A tracked body and how it moves; NaN where unknown.
 
+    index                           which body of the latest set it is, -1: none
     joint_velocity_m_s              [J, 3]
     joint_velocity_covariance_m2_s2 [J, 3, 3]
     velocity_m_s                    [3]    of the trunk
     velocity_covariance_m2_s2       [3, 3]
     """
 
+    index: int
     joint_velocity_m_s: Array
     joint_velocity_covariance_m2_s2: Array
     velocity_m_s: Array
@@ -44,8 +47,9 @@ class _Track:
     number: int
     first_ns: int
     last_ns: int
-    times_seen: int
+    support: Support
     body: Body  # as last seen
+    index: int  # of it in the latest set, -1: not seen
     smoother: OneEuro = field(default_factory=OneEuro)
 
 
@@ -63,7 +67,8 @@ class Tracker:
             max_speed_m_s times the time since last seen, from where somebody is predicted is
             somebody else, whatever the covariances say.
         coast_s: how long a confirmed person is kept after being last seen.
-        confirm_sets: sets in which a person must have been seen before being confirmed.
+        confirm_sets: sets in which a person must have been seen before being confirmed; sets in
+            which half of the cameras do not see whom they should count against it.
 
     Raises:
         ValueError: an unknown filter_type.
@@ -129,7 +134,7 @@ class Tracker:
     def _match(self, joints: Array, covariance: Array, stamp_ns: int) -> dict[int, int]:
         """Row of the track -> index of the body."""
         silent_s = np.array([(stamp_ns - t.last_ns) * 1e-9 for t in self._tracks])
-        tentative = np.array([t.times_seen < self.confirm_sets for t in self._tracks], bool)
+        tentative = np.array([not t.support.confirmed for t in self._tracks], bool)
         reach = self.gate_m + self.max_speed_m_s * silent_s
         return assign(self._motion, joints, covariance, reach, _STAND_BACK * tentative)
 
@@ -141,10 +146,12 @@ class Tracker:
         covariance: Array,
         stamp_ns: int,
     ) -> None:
+        for track in self._tracks:
+            track.index = -1
         for row, k in matched.items():
             track = self._tracks[row]
-            track.body, track.last_ns = bodies[k], stamp_ns
-            track.times_seen += 1
+            track.body, track.last_ns, track.index = bodies[k], stamp_ns, k
+            track.support.add(track.body.agreed, stamp_ns - track.first_ns, self.confirm_sets)
         if not matched:
             return
         rows, ks = np.array(list(matched)), np.array(list(matched.values()))
@@ -170,7 +177,9 @@ class Tracker:
             taken.append(joints[k])
             new.append(k)
             self._count += 1
-            self._tracks.append(_Track(self._count, stamp_ns, stamp_ns, 1, bodies[k]))
+            support = Support()
+            support.add(bodies[k].agreed, 0, self.confirm_sets)
+            self._tracks.append(_Track(self._count, stamp_ns, stamp_ns, support, bodies[k], k))
         if new:
             self._motion = self._motion.join(body_filter.begin(joints[new], covariance[new]))
 
@@ -188,7 +197,7 @@ class Tracker:
 
     def _state(self, track: _Track, stamp_ns: int) -> TrackState:
         silent_ns = stamp_ns - track.last_ns
-        confirmed = track.times_seen >= self.confirm_sets
+        confirmed = track.support.confirmed
         if silent_ns == 0:
             return TrackState.CONFIRMED if confirmed else TrackState.TENTATIVE
         coasting = confirmed and silent_ns * 1e-9 <= self.coast_s
@@ -229,6 +238,7 @@ class Tracker:
             stamp_ns - track.first_ns,
             silent_ns,
             body,
+            track.index,
             np.where(unknown[:, None], np.nan, speed),
             np.where(unknown[:, None, None], np.nan, speed_cov),
             velocity,

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import types
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +20,8 @@ from mvssm_ros.demo.recording import read_recording
 from mvssm_ros.demo_data import find_demo
 from mvssm_ros.errors import UserError
 from mvssm_ros.network.weights import SHIPPED
+from mvssm_ros.rig.rig_file import load_rig
+from mvssm_ros.share import share_dir
 
 SETS = 4
 
@@ -259,6 +262,16 @@ def test_wrong_arguments_are_named(tmp_path, changed, expected):
     with pytest.raises(UserError, match=re.escape(expected)):
         command.run(arguments(out=str(tmp_path / "out"), **changed))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_rig_of_other_cameras_is_refused(tmp_path):
+    find_or_skip()
+    rig = load_rig(share_dir() / "config" / "rigs" / "pose2sim_single.yaml")
+    names = dict(zip(rig.cameras, ("left", *list(rig.cameras)[1:])))
+    cameras = {names[n]: replace(e, name=names[n]) for n, e in rig.cameras.items()}
+    replace(rig, cameras=cameras).save(tmp_path / "rig.yaml")
+    with pytest.raises(UserError, match="has the cameras left; the demo's videos are of cam01"):
+        command.run(arguments(out=str(tmp_path / "out"), rig=str(tmp_path / "rig.yaml")))
 
 
 def test_an_earlier_run_is_replaced_and_nothing_else(tmp_path):

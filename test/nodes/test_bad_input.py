@@ -179,7 +179,8 @@ def check_the_others_go_on(world, rig, make_image, message_type, spoil):
             message = make_image(index)
             if name == BAD:
                 spoil(message)
-            world.publisher(message_type, f"/{name}/image_raw").publish(message)
+            suffix = "" if message_type is Image else "/compressed"
+            world.publisher(message_type, f"/{name}/image_raw{suffix}").publish(message)
         world.spin_for(0.3)
         index += 1
     for message in world.people:
@@ -217,10 +218,10 @@ def test_bad_raw_images(world, rig_and_file, untrained_weights, spoil, said):
 @pytest.mark.usefixtures("detector")
 def test_a_truncated_jpeg(world, rig_and_file, untrained_weights):
     rig, path = rig_and_file
-    topics = [f"/{name}/image_raw" for name in rig.cameras]
+    topics = [f"/{name}/image_raw/compressed" for name in rig.cameras]
     activate(world, topics, rig_file=path, model__weights=untrained_weights, transport="compressed")
     check_the_others_go_on(world, rig, jpeg_image, CompressedImage, cut)
-    said_once(world, f"camera '{BAD}', topic '/{BAD}/image_raw'", "cut short")
+    said_once(world, f"camera '{BAD}', topic '/{BAD}/image_raw/compressed'", "cut short")
 
 
 def test_images_without_a_stamp(world, rig_and_file, untrained_weights):
