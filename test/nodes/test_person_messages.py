@@ -8,13 +8,14 @@ import pytest
 from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.msg import Joint, Person
 from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
-from mvssm_ros.tracking.identity import Body, TrackedBody, TrackState
+from mvssm_ros.tracking.identity import Body, TrackState
+from mvssm_ros.tracking.tracker import MovingBody
 
 PANOPTIC = SKELETONS["panoptic15"]
 HIP, NECK = PANOPTIC.index("mid_hip"), PANOPTIC.index("neck")
 
 
-def tracked(state=TrackState.CONFIRMED, **changes):
+def tracked(state=TrackState.CONFIRMED, moves=True, **changes):
     joints = np.zeros((15, 3))
     joints[:, 2] = np.arange(15) / 10
     joints[HIP], joints[NECK] = [1, 2, 0.9], [1, 2, 1.4]
@@ -30,7 +31,10 @@ def tracked(state=TrackState.CONFIRMED, **changes):
         "view_mask": np.arange(15).astype(np.uint64) + np.uint64(2**63),
         "score": 0.75,
     }
-    return TrackedBody(12, state, 3_500_000_000, 250_000_000, Body(**(fields | changes)))
+    shapes = ((15, 3), (15, 3, 3), (3,), (3, 3))
+    velocities = [np.full(shape, 0.5 if moves else np.nan) for shape in shapes]
+    body = Body(**(fields | changes))
+    return MovingBody(12, state, 3_500_000_000, 250_000_000, body, 0, *velocities)
 
 
 def test_a_whole_person():
@@ -56,8 +60,15 @@ def test_a_whole_person():
     assert message.size.y == pytest.approx(2.1)
 
 
-def test_velocities_are_unknown_and_say_so():
+def test_velocities_are_told():
     message = person_msg(tracked(), PANOPTIC)
+    assert (message.velocity.x, message.velocity.z) == (0.5, 0.5)
+    assert list(message.velocity_covariance) == [0.5] * 9
+    assert all(j.velocity.y == 0.5 for j in message.joints)
+
+
+def test_velocities_that_are_unknown_say_so():
+    message = person_msg(tracked(moves=False), PANOPTIC)
     assert math.isnan(message.velocity.x)
     assert message.velocity_covariance[0] == -1
     assert all(math.isnan(j.velocity.y) for j in message.joints)
