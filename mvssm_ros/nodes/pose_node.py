@@ -9,6 +9,7 @@ deleted. cleanup: free the network. Transitions are for others to drive: the lau
 from __future__ import annotations
 
 import gc
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -178,3 +179,7 @@ class PoseNode(LifecycleNode):
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable pose_node."""
     return run_node(PoseNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

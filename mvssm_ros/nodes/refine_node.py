@@ -11,6 +11,7 @@ executor with several threads. Everything else goes on meanwhile.
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -278,3 +279,7 @@ def _written(rig: Rig, path: str, head: str) -> str:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable refine_node."""
     return run_node(RefineNode, args, lambda: MultiThreadedExecutor(_THREADS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
