@@ -189,12 +189,12 @@ class RefineNode(Node):
             return response
         try:
             response.success, response.message = self._refine()
+            if response.success:
+                self.get_logger().info(f"refined: {response.message}")
+            else:
+                self.get_logger().warning(f"not refined: {response.message}")
         finally:
             self._refining.release()
-        if response.success:
-            self.get_logger().info(f"refined: {response.message}")
-        else:
-            self.get_logger().warning(f"not refined: {response.message}")
         return response
 
     def _refine(self) -> tuple[bool, str]:
