@@ -162,7 +162,7 @@ def _never_wrong(record: Record) -> Verdict:
         f"limit 1 in {1 / WRONG_SHARE:,.0f}; tentative ones are not to be believed and not counted"
     )
     return Verdict(
-        without <= WRONG_SHARE * record.people,
+        without <= max(1.0, WRONG_SHARE * record.people),
         f"confirmed skeletons in the wrong place without a fault: {share} ({limit})",
     )
 
