@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
             f" | {outcome.seconds:.0f} | {outcome.growth_mib:.0f}, {outcome.peak_mib:.0f} |",
             flush=True,
         )
-        _save(kind, make_target(), outcome, args)
+        if outcome.findings:
+            _save(kind, make_target(), outcome, args)
         found += len(outcome.findings)
     return 1 if found else 0
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+import torch
 from tqdm import tqdm
 
 from mvssm_ros.errors import UserError
@@ -62,6 +63,9 @@ def run_cases(
         memory_mib: more address space than this above the start is not given (MemoryError), and
             memory in use may not grow by a quarter of it.
     """
+    torch.set_num_threads(
+        1
+    )  # a fork of a process whose threads have worked waits for them for ever
     context = multiprocessing.get_context("fork")
     at = context.Value("q", numbers.start)
     ours, theirs = context.Pipe(duplex=False)

@@ -121,7 +121,7 @@ class CalibrationChanges:
                 " calibration.source is 'topic')"
             )
         read = rig_from_parameters(self._node, self._values).rig
-        if list(read.cameras) != list(self._configured.cameras):
+        if set(read.cameras) != set(self._configured.cameras):
             raise UserError(
                 f"rig file '{path}' is now for the cameras {list(read.cameras)}, the node was"
                 f" configured for {list(self._configured.cameras)}; configure it anew"

@@ -5,6 +5,7 @@ Images are decoded on threads of their own, one a camera.
 
 from __future__ import annotations
 
+import importlib
 import time
 import zlib
 from dataclasses import dataclass, replace
@@ -24,6 +25,12 @@ from mvssm_ros.rig.rig_file import CameraEntry, Rig
 if TYPE_CHECKING:
     from mvssm_ros.nodes.camera_input import CameraInput
     from mvssm_ros.predictor import People, Predictor
+
+
+def import_network() -> None:
+    """Import what `make_predictor` needs; takes a second."""
+    importlib.import_module("mvssm_ros.predictor")
+    importlib.import_module("mvssm_ros.frontends.mediapipe")
 
 
 def make_predictor(values: dict[str, Any]) -> Predictor:

@@ -10,6 +10,8 @@ looked at.
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,7 @@ from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.rig_file import CameraEntry, load_rig
 
 _FINISH_WITHIN_S = 1.0
+_SILENT_S = 5.0
 _PARAMETERS = {
     "rig_file": ("", "Path of the rig file, for the cameras' names and topics; may be empty."),
     "camera_names": ([""], "Cameras to serve. [''] means all of the rig file."),
@@ -69,6 +72,7 @@ class KeypointsNode(Node):
     def _watch(self) -> None:
         for stream in self.streams:
             stream.watch_qos()
+            stream.watch_silence()
 
     def _declare(self, name: str, default: Any, description: str) -> Any:
         descriptor = ParameterDescriptor(description=description)
@@ -114,6 +118,7 @@ class _Stream:
             self._answer, self._failed, f"detector of {entry.name}"
         )
         self._node = node
+        self._latest_s = time.monotonic()  # of the latest image
         self._publisher = node.create_publisher(
             Keypoints2DArray,
             chosen["keypoints_topic"],
@@ -138,7 +143,18 @@ class _Stream:
     def close(self) -> None:
         self._worker.stop(_FINISH_WITHIN_S)
 
+    def watch_silence(self) -> None:
+        """Report that nothing comes; call it now and then."""
+        silent_s = time.monotonic() - self._latest_s
+        self.problems.set(
+            "silent",
+            silent_s > _SILENT_S,
+            f"camera '{self.name}': nothing comes on '{self.topic}'; check the camera, the topic's"
+            f" name (cameras.{self.name}.image_topic), and transport (raw or compressed)",
+        )
+
     def _take(self, message: Any) -> None:
+        self._latest_s = time.monotonic()
         if self._publisher.get_subscription_count():
             self._worker.offer(message)
 
@@ -179,3 +195,7 @@ def _keypoints_msg(person: np.ndarray) -> Keypoints2D:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable keypoints_node."""
     return run_node(KeypointsNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

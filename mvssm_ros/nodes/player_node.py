@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import json
+import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -258,3 +259,7 @@ def _check(values: dict[str, Any]) -> None:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable player_node."""
     return run_node(PlayerNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

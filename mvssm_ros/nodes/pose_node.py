@@ -9,6 +9,7 @@ deleted. cleanup: free the network. Transitions are for others to drive: the lau
 from __future__ import annotations
 
 import gc
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from mvssm_ros.nodes.answers import Answers
 from mvssm_ros.nodes.calibration_changes import CalibrationChanges
 from mvssm_ros.nodes.camera_input import CameraInput
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
-from mvssm_ros.nodes.inference import Inference, make_predictor
+from mvssm_ros.nodes.inference import Inference, import_network, make_predictor
 from mvssm_ros.nodes.pipeline import Configured, Pipeline
 from mvssm_ros.nodes.rig_source import rig_from_parameters
 from mvssm_ros.nodes.spin import Stopped, run_node, stoppable
@@ -93,7 +94,11 @@ class PoseNode(LifecycleNode):
         return _FAILURE
 
     def _configure_stoppably(self) -> None:
-        """Loading a network takes seconds, which a signal does not wait for."""
+        """Loading a network takes seconds, which a signal does not wait for.
+
+        But for imports: one that is broken off may hold its lock for ever.
+        """
+        import_network()
         with stoppable():
             self._configure()
 
@@ -178,3 +183,7 @@ class PoseNode(LifecycleNode):
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable pose_node."""
     return run_node(PoseNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -203,3 +204,7 @@ def ros_type_name(message_type: type) -> str:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable recorder_node."""
     return run_node(RecorderNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -11,6 +11,7 @@ executor with several threads. Everything else goes on meanwhile.
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -188,12 +189,12 @@ class RefineNode(Node):
             return response
         try:
             response.success, response.message = self._refine()
+            if response.success:
+                self.get_logger().info(f"refined: {response.message}")
+            else:
+                self.get_logger().warning(f"not refined: {response.message}")
         finally:
             self._refining.release()
-        if response.success:
-            self.get_logger().info(f"refined: {response.message}")
-        else:
-            self.get_logger().warning(f"not refined: {response.message}")
         return response
 
     def _refine(self) -> tuple[bool, str]:
@@ -278,3 +279,7 @@ def _written(rig: Rig, path: str, head: str) -> str:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable refine_node."""
     return run_node(RefineNode, args, lambda: MultiThreadedExecutor(_THREADS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -24,6 +24,7 @@ from rclpy.signals import SignalHandlerOptions
 from mvssm_ros.errors import UserError
 
 _POLL_S = 0.1  # how soon a signal is noticed
+_AT_MOST_S = 30.0  # from the first signal to the end, whatever hangs
 
 
 class Stopped(BaseException):
@@ -40,6 +41,9 @@ class _StopSignal:
     def handle(self, *_: Any) -> None:
         first = not self.came.is_set()
         self.came.set()
+        signal.setitimer(
+            signal.ITIMER_REAL, _AT_MOST_S
+        )  # the last resort: SIGALRM ends the process
         if first and self.may_interrupt:
             raise Stopped
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from mvssm_ros.rig.refine import Refinement, Settings
 
+_POOR_PX = 8.0  # held-out error, at a long side of 960 px, that no detector alone makes
+
 
 def error(refined: Refinement) -> str:
     """The held-out reprojection error before and after."""
@@ -40,6 +42,16 @@ def table(refined: Refinement, settings: Settings) -> list[str]:
         lines.append(line)
     unseen = [name for name in refined.rig.cameras if name not in {c.name for c in refined.cameras}]
     lines += [f"{name:{width}}  as given: not in the keypoints" for name in unseen]
+    poor = [
+        c.name
+        for c in refined.cameras
+        if c.refined and _at_960(c.after_px, refined, c.name) > _POOR_PX
+    ]
+    if poor:
+        lines.append(
+            f"{', '.join(poor)}: still far off. Refining mends a few degrees and centimetres: have two"
+            " cameras been exchanged, or does a rotation map camera to world?"
+        )
     unsure = [camera.name for camera in refined.cameras if camera.unsure]
     if unsure:
         lines.append(
@@ -51,6 +63,10 @@ def table(refined: Refinement, settings: Settings) -> list[str]:
         f" scale {refined.scale:.4f})"
     )
     return lines
+
+
+def _at_960(error_px: float, refined: Refinement, name: str) -> float:
+    return error_px * 960 / max(refined.rig.cameras[name].size_px or (960, 1))
 
 
 def comment(refined: Refinement, settings: Settings) -> str:

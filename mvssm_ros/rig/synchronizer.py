@@ -218,15 +218,20 @@ class RigSynchronizer:
         """Reset where this stamp says that the time of the rig was set back."""
         newest, used = self.timing[camera].last_stamp_ns, self._last_used_ns
         back = newest is not None and newest - stamp_ns > JUMP_BACK_NS
-        if self.compensate:
-            stamp_ns -= self._clocks.shifts_ns.get(camera, 0)
-        if back and used is not None and used - stamp_ns <= JUMP_BACK_NS:
+        shift_ns = self._clocks.shifts_ns.get(camera, 0) if self.compensate else 0
+        stamp_ns -= shift_ns
+        if back and used is not None and newest is not None:
+            # ahead of the rig before, or behind it: this camera does not tell the rig's time
+            astray = used - stamp_ns <= JUMP_BACK_NS or used - newest + shift_ns > JUMP_BACK_NS
+        else:
+            astray = False
+        if astray:
             self._set_back_alone(camera, stamp_ns)
         elif back or self._left_in_the_past(camera, stamp_ns, now_ns):
             self._reset()
 
     def _set_back_alone(self, camera: str, stamp_ns: int) -> None:
-        """The camera's clock was ahead of the rig's, and has been put right: the rig goes on."""
+        """The camera's clock was not the rig's, and has been set back: the rig goes on."""
         for _ in range(self._queues.cut(camera, stamp_ns + JUMP_BACK_NS)):
             self._drop(camera, FLUSHED)
         self.timing[camera].forget()

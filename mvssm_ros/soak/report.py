@@ -61,8 +61,9 @@ def _resources(record: Record, numbers: Figures) -> str:
         "| --- | --- | --- | --- | --- | --- |",
         *[f"| {' | '.join(row)} |" for row in rows],
         "",
-        "Growth: memory by a line through the second half of the run; handles and threads from the"
-        " second quarter to the last, medians of the seconds without faults.",
+        "Growth: memory by a line through the second half of the run (it moves in steps, so the level"
+        " is judged); handles and threads from the second quarter to the last, medians of the seconds"
+        " without faults.",
         "",
         f"Latency without faults (publishing minus stamp): {latency}, drift"
         f" {_slope(numbers.latency_ms, 'ms')} over the second half, by medians of each minute:"

@@ -173,3 +173,18 @@ def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, paramet
     assert "Traceback" not in output
     for name in names:
         assert name in line
+
+
+@pytest.mark.parametrize("module", ["keypoints_node", "refine_node", "recorder_node"])
+def test_nodes_run_as_modules_where_there_is_no_ros2_command(world, module):
+    """Each ends at once, because it lacks a parameter, and says so."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"mvssm_ros.nodes.{module}"],
+        env={**os.environ, "ROS_DOMAIN_ID": str(world.domain_id), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "mvssm: error: " in done.stderr
