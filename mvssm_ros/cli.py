@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": "measure the network, the classical chain and the oracle on held-out scenes",
     "benchmark": "time every stage of one set",
     "fuzz": "feed damaged messages and files to the readers",
+    "soak": "run the node for an hour while faults come and go, and report what grew",
     "weights": "show weights, or import public checkpoints",
     "rig": "make a rig file from a foreign calibration, or check one",
 }

@@ -40,7 +40,9 @@ class People:
     score [P]; reprojection_px [T]: median distance, in raw pixels, between the joints and the
     keypoints that support them, or, where few do, the nearest ones within 150 px of a 960-px image
     (NaN without any); in_view, seen [P, T]: the view ought to see the person (most joints are
-    inside its image), and it does, trusted or not; timings_ms: stage -> ms.
+    inside its image), and it does, trusted or not; agreed [P]: more than half of the trusted views
+    that ought to see the person do; keypoints_px [P, 15, T, 3]: what each view sees of the person,
+    within 150 px of a 960-px image: raw px and confidence, 0 where nothing; timings_ms: stage -> ms.
     """
 
     joints_m: np.ndarray
@@ -52,6 +54,8 @@ class People:
     reprojection_px: np.ndarray
     in_view: np.ndarray
     seen: np.ndarray
+    agreed: np.ndarray
+    keypoints_px: np.ndarray
     timings_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -124,7 +128,11 @@ class Predictor:
         clock.lap("network")
         used = (found.confidence > _MIN_WEIGHT).permute(0, 2, 1).cpu().numpy()  # [P, J, T]
         ought = _in_view(found.poses_m, cameras)
-        return self._answer(found, used, used, ought, np.full(len(images), np.nan), clock)
+        T = len(images)
+        nothing = np.zeros((*used.shape, 3), np.float32)
+        return self._answer(
+            found, used, np.ones(T, bool), ought, np.full(T, np.nan), nothing, clock
+        )
 
     def detect(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """2D people of each image by the built-in detector, as panoptic15 [P, 15, 3]."""
@@ -175,7 +183,7 @@ class Predictor:
         padded = np.zeros((1, len(views), most, 15, 3), np.float32)
         for t, view in enumerate(views):
             padded[0, t, : len(view)] = view
-        drawn = torch.from_numpy(padded).to(self.device)
+        drawn = torch.tensor(padded, device=self.device)  # a copy: it is scaled
         scale = canvas_scale(cameras.size_px).float()
         drawn[..., :2] *= scale.to(self.device)[:, None, None, None]
         network_px = cameras.to(torch.float32).affine(scale, torch.zeros(len(views), 2))
@@ -195,13 +203,16 @@ class Predictor:
         found = self._run(pyramid, scaled, start)
         clock.lap("network")
         drawn_px = drawn[0].cpu()
-        near, near_px = claim_keypoints(found.poses_m, network_px, drawn_px, SUPPORT_PX)
+        near, near_px, _ = claim_keypoints(found.poses_m, network_px, drawn_px, SUPPORT_PX)
         # from farther off, so that a camera with a wrong calibration is not one without an error
-        far, far_px = claim_keypoints(found.poses_m, network_px, drawn_px, _NEAREST_PX)
+        far, far_px, whose = claim_keypoints(found.poses_m, network_px, drawn_px, _NEAREST_PX)
         astray = 2 * near.sum((0, 1)) < far.sum((0, 1))  # [T]
         distance = np.where(astray, far_px, near_px).reshape(-1, len(views)) / scale.numpy()
         ought = _in_view(found.poses_m, network_px)
-        return self._answer(found, near & use, near, ought, _median_of_columns(distance), clock)
+        each_view, joint = np.arange(len(views)), np.arange(15)[:, None]
+        claimed = padded[0][each_view, whose, joint] * far[..., None]  # [P, 15, T, 3]
+        errors_px = _median_of_columns(distance)
+        return self._answer(found, near, use, ought, errors_px, claimed, clock)
 
     def _network_cameras(self, cameras: Cameras, scale: Tensor, offset_px: Tensor) -> Cameras:
         """[1, T] cameras in network pixels, on the device."""
@@ -240,13 +251,18 @@ class Predictor:
     def _answer(
         self,
         found: Detections3D,
-        used: np.ndarray,
         near: np.ndarray,
+        trusted: np.ndarray,
         in_view: np.ndarray,
         reprojection_px: np.ndarray,
+        keypoints_px: np.ndarray,
         clock: _Clock,
     ) -> People:
-        """used, near [P, J, T]: the joints that each view supports, and that its keypoints fit."""
+        """near [P, J, T]: the joints that each view's keypoints fit; only trusted views [T] support
+        them."""
+        used = near & trusted
+        seen = near.sum(1) >= _MIN_JOINTS
+        agreed = 2 * (seen & trusted).sum(-1) > (in_view & trusted).sum(-1)
         observed = used.sum(-1) >= 2
         real = (observed.sum(-1) >= _MIN_JOINTS) & torch.isfinite(found.poses_m).all(-1).all(
             -1
@@ -261,7 +277,9 @@ class Predictor:
             score=found.scores.numpy()[real],
             reprojection_px=reprojection_px,
             in_view=in_view[real],
-            seen=near[real].sum(1) >= _MIN_JOINTS,
+            seen=seen[real],
+            agreed=agreed[real],
+            keypoints_px=keypoints_px[real],
             timings_ms=clock.laps | {"total": sum(clock.laps.values())},
         )
 

@@ -13,6 +13,16 @@ import torch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
+_REAL_TIME = ("demo", "faults", "nodes", "soak", "launch")  # folders of tests that time can break
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With pytest-xdist: tests that run in real time one after the other, the others by file."""
+    for item in items:
+        folder = item.path.relative_to(CHECKOUT / "test").parts[0]
+        real_time = folder in _REAL_TIME or "soak" in item.path.name
+        item.add_marker(pytest.mark.xdist_group("real time" if real_time else item.path.name))
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:

@@ -40,6 +40,20 @@ def test_the_rig_file_of_the_readme_is_a_rig_file(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "2 cameras (left, right)" in out
     assert "intrinsics of left: taken from camera_info" in out
+    assert "by default" not in out
+
+
+def test_a_space_that_is_not_given_is_said_to_be_the_default(tmp_path, capsys):
+    path = tmp_path / "rig.yaml"
+    for space, told in (
+        ("", "space: center_m, size_m, floor_m not given in the file, taken by default:"
+             " around (0, 0) m, 5 x 5 m, floor at 0 m;"),
+        ("space: {size_m: [3, 4], floor_m: 0.2}", "space: center_m not given in the file, taken by"
+                                                  " default: around (0, 0) m;"),
+    ):  # fmt: skip
+        path.write_text(f"{space}\ncameras: {{left: , right: }}\n")
+        assert main(["rig", "check", str(path)]) == 0
+        assert told in capsys.readouterr().out
 
 
 def test_run_refuses_bad_weights_before_it_starts_ros(tmp_path, capsys):

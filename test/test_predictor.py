@@ -69,6 +69,43 @@ def test_a_second_answer_for_the_same_person_is_dropped():
     assert found.view_used.all()
 
 
+def predictor_that_finds(poses):
+    """Whose network answers these poses, whatever it is shown."""
+    n = len(poses)
+    answer = Detections3D(
+        poses, torch.eye(3).expand(n, 15, 3, 3), torch.full((n,), 0.9),
+        torch.full((n, 15), 0.9), torch.ones(n, 4, 15),
+    )  # fmt: skip
+    predictor = small_predictor()
+    predictor._run = lambda *_: answer
+    return predictor
+
+
+def test_what_each_view_saw_of_a_person_is_told_in_its_own_pixels():
+    truth = people(torch.float32)[:1]
+    cameras = ring_of_cameras(4, torch.float32)
+    half = cameras.affine(torch.full((4,), 0.5), torch.full((4, 2), -0.25))
+    seen = views(half, truth)
+    seen[1][0, 4] = 0.0
+    found = predictor_that_finds(truth).predict_keypoints(half, seen, SPACE)
+    for t in range(4):
+        np.testing.assert_array_equal(found.keypoints_px[0, :, t], seen[t][0])
+
+
+@pytest.mark.parametrize(
+    ("trusted", "agreed"),
+    [((1, 1, 1, 1), False), ((1, 1, 1, 0), True), ((1, 1, 0, 0), True)],
+)
+def test_views_agree_on_a_person_whom_more_than_half_of_the_trusted_ones_see(trusted, agreed):
+    truth, cameras = people(torch.float32)[:1], ring_of_cameras(4, torch.float32)
+    seen = views(cameras, truth)
+    two = [seen[0], seen[1], seen[2][:0], seen[3][:0]]
+    found = predictor_that_finds(truth).predict_keypoints(
+        cameras, two, SPACE, np.array(trusted, bool)
+    )
+    assert found.agreed.tolist() == [agreed]
+
+
 def test_one_view_is_refused():
     cameras = ring_of_cameras(1, torch.float32)
     with pytest.raises(UserError, match="at least 2 views"):

@@ -30,6 +30,7 @@ from mvssm_ros.rig.rig_file import Space
 _TRIANGULATE = "  of which triangulate"
 _STAGES = ("whole set", "draw", "propose", "network", "network layer", _TRIANGULATE, "finish")
 _DETECTOR_FRAMES = 10  # of each of the demo's four videos
+_READINGS = 30  # of one set of JPEGs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--images",
         action="store_true",
-        help="time the 2D detector too, on the demo's four real views",
+        help="time reading JPEGs and the 2D detector too, on the demo's four real views",
     )
     parser.add_argument(
         "--synchronizer", action="store_true", help="time the synchroniser alone, in seconds"
@@ -191,10 +192,26 @@ def _time_detector(watch: Stopwatch) -> None:
     from mvssm_ros.frontends.mediapipe import MediaPipeDetector
 
     detector = MediaPipeDetector()
-    for video in find_demo().videos.values():
+    videos = find_demo().videos.values()
+    _time_reading([next(read_frames(video)) for video in videos], watch)
+    for video in videos:
         for image in itertools.islice(read_frames(video), _DETECTOR_FRAMES):
             with watch.time("detect (a view)"):
                 detector.detect(image)
+
+
+def _time_reading(images: list[np.ndarray], watch: Stopwatch) -> None:
+    """JPEGs of one image a view to RGB; nothing where ROS is not installed."""
+    try:
+        from mvssm_ros.nodes.message_cost import JpegReader
+    except ImportError:
+        return
+    height, width = images[0].shape[:2]
+    reader = JpegReader(images)
+    for _ in range(_READINGS):
+        with watch.time(f"read ({len(images)} JPEGs {width} x {height} to RGB)"):
+            reader()
+    reader.close()
 
 
 def _gflop(predictor: Predictor, scene: Scene) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mvssm_ros.errors import UserError
 from mvssm_ros.fuzzing.runner import Outcome, Target, random_of, run_cases
 
-KINDS = ("image", "camera_info", "compressed", "rig", "weights")
+KINDS = ("image", "camera_info", "compressed", "calibration", "keypoints", "rig", "weights")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
             f" | {outcome.seconds:.0f} | {outcome.growth_mib:.0f}, {outcome.peak_mib:.0f} |",
             flush=True,
         )
-        _save(kind, make_target(), outcome, args)
+        if outcome.findings:
+            _save(kind, make_target(), outcome, args)
         found += len(outcome.findings)
     return 1 if found else 0
 
@@ -64,12 +65,20 @@ def _target(kind: str) -> Callable[[], Target]:
 
         return RigFiles if kind == "rig" else WeightsFiles
     try:
+        from mvssm_ros.nodes.fuzz_calibrations import Calibrations
+        from mvssm_ros.nodes.fuzz_keypoints import KeypointArrays
         from mvssm_ros.nodes.fuzz_messages import CameraInfos, CompressedImages, Images
     except ImportError as error:
         raise UserError(
             f"fuzz of {kind} needs ROS ({error}); source it, or fuzz --what rig,weights"
         ) from error
-    targets = {"image": Images, "camera_info": CameraInfos, "compressed": CompressedImages}
+    targets: dict[str, Callable[[], Target]] = {
+        "image": Images,
+        "camera_info": CameraInfos,
+        "compressed": CompressedImages,
+        "calibration": Calibrations,
+        "keypoints": KeypointArrays,
+    }
     return targets[kind]
 
 

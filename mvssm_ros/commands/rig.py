@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _left_open(rig: Rig) -> list[str]:
-    """What the file leaves to ROS, one sentence a kind."""
+    """What the file leaves to ROS or to defaults, one sentence a kind."""
     intrinsics = [name for name, camera in rig.cameras.items() if camera.K is None]
     extrinsics = [name for name, camera in rig.cameras.items() if camera.R is None]
     sentences = []
@@ -65,6 +65,19 @@ def _left_open(rig: Rig) -> list[str]:
         sentences.append(f"intrinsics of {', '.join(intrinsics)}: taken from camera_info")
     if extrinsics:
         sentences.append(f"extrinsics of {', '.join(extrinsics)}: taken from TF (needs tf2_ros)")
+    space = rig.space
+    if space.assumed:
+        x, y = space.center_m
+        w, d = space.size_m
+        values = {
+            "center_m": f"around ({x:g}, {y:g}) m",
+            "size_m": f"{w:g} x {d:g} m",
+            "floor_m": f"floor at {space.floor_m:g} m",
+        }
+        sentences.append(
+            f"space: {', '.join(space.assumed)} not given in the file, taken by default:"
+            f" {', '.join(values[key] for key in space.assumed)}; say where people walk"
+        )
     return sentences
 
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from mvssm_ros.errors import UserError
 
+MAX_PEOPLE = 64  # in one image: memory and time grow with the square of it
+
 
 @runtime_checkable
 class Detector(Protocol):
@@ -52,6 +54,15 @@ def check_image(image_rgb: npt.NDArray[np.uint8]) -> None:
         raise UserError(f"image: has no pixels, shape {list(image_rgb.shape)}")
 
 
+def check_people_count(count: int, source: str) -> None:
+    """Raise UserError where one image has more people than anything here is made for."""
+    if count > MAX_PEOPLE:
+        raise UserError(
+            f"{source}: {count} people in one image, expected up to {MAX_PEOPLE};"
+            " raise the detector's threshold, or let it send the best ones only"
+        )
+
+
 def check_keypoints(
     keypoints_px: npt.NDArray[np.float32], n_joints: int, source: str
 ) -> npt.NDArray[np.float32]:
@@ -66,7 +77,7 @@ def check_keypoints(
         source: what to call the source in an error (camera, topic, file).
 
     Raises:
-        UserError: wrong shape, or a confidence above 1.
+        UserError: wrong shape, more than MAX_PEOPLE people, or a confidence above 1.
     """
     keypoints = np.array(keypoints_px, dtype=np.float32)  # a copy
     if keypoints.size == 0:
@@ -76,6 +87,7 @@ def check_keypoints(
             f"{source}: expected keypoints of the shape [people, {n_joints}, 3]"
             f" (x, y, confidence), got {list(keypoints.shape)}"
         )
+    check_people_count(len(keypoints), source)
     missing = ~np.isfinite(keypoints).all(axis=-1) | (keypoints[..., 2] <= 0)
     keypoints[missing] = 0
     highest = float(keypoints[..., 2].max())

@@ -9,10 +9,14 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import save
 
 from mvssm_ros.fuzzing.mutate import damage, json_value, number
+from mvssm_ros.fuzzing.skeletons import Skeletons
+from mvssm_ros.geometry.cameras import project
+from mvssm_ros.network.candidates import start_pose
 from mvssm_ros.network.config import MVSSMConfig
 from mvssm_ros.network.mvssm import MVSSM
 from mvssm_ros.network.weights import load_network, metadata_of, read_weights
@@ -44,12 +48,25 @@ _TOKENS = (
 
 
 class RigFiles:
-    """YAML text with characters, words and lines changed."""
+    """YAML text with characters, words and lines changed.
+
+    With some of the accepted rigs the network looks at what the cameras of the good rig see.
+    """
 
     suffix = ".yaml"
 
     def __init__(self) -> None:
-        self._path = Path(tempfile.mkdtemp(prefix="mvssm_fuzz_")) / "rig.yaml"
+        self._folder = tempfile.TemporaryDirectory(prefix="mvssm_fuzz_")
+        self._path = Path(self._folder.name) / "rig.yaml"
+        self._skeletons = Skeletons(one_in=20)
+        self._path.write_text(_RIG, encoding="utf-8")
+        rig = load_rig(self._path)
+        standing = start_pose("relaxed")  # [15, 3] m, feet at the origin
+        pixels, _ = project(rig.to_cameras(), standing)
+        self._views = {
+            name: np.concatenate([view, np.full((15, 1), 0.9)], -1)[None].astype(np.float32)
+            for name, view in zip(rig.cameras, pixels.numpy())
+        }
 
     def make(self, random: Random) -> bytes:
         if random.random() < 0.3:
@@ -90,6 +107,8 @@ class RigFiles:
         rig.warnings()
         complete = [name for name, entry in rig.cameras.items() if not entry.missing()]
         cameras = rig.to_cameras(complete) if complete else None
+        if cameras and set(complete) == set(self._views) and self._skeletons.wanted(data):
+            self._skeletons.check(cameras, [self._views[name] for name in complete], rig.space)
         for tensor in (cameras.K, cameras.R, cameras.t, cameras.distortion) if cameras else ():
             if not torch.isfinite(tensor).all():
                 raise ValueError("an accepted rig has a calibration that is not finite")
@@ -101,7 +120,8 @@ class WeightsFiles:
     suffix = ".safetensors"
 
     def __init__(self) -> None:
-        self._path = Path(tempfile.mkdtemp(prefix="mvssm_fuzz_")) / "w.safetensors"
+        self._folder = tempfile.TemporaryDirectory(prefix="mvssm_fuzz_")
+        self._path = Path(self._folder.name) / "w.safetensors"
         torch.manual_seed(0)
         config = MVSSMConfig(d_model=8, n_layers=1, survivors=(), n_points=2)
         tensors = {f"network.{k}": v for k, v in MVSSM(config).state_dict().items()}

@@ -6,6 +6,7 @@ import faulthandler
 import multiprocessing
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
+import torch
 from tqdm import tqdm
 
 from mvssm_ros.errors import UserError
@@ -61,6 +63,9 @@ def run_cases(
         memory_mib: more address space than this above the start is not given (MemoryError), and
             memory in use may not grow by a quarter of it.
     """
+    torch.set_num_threads(
+        1
+    )  # a fork of a process whose threads have worked waits for them for ever
     context = multiprocessing.get_context("fork")
     at = context.Value("q", numbers.start)
     ours, theirs = context.Pipe(duplex=False)
@@ -70,12 +75,15 @@ def run_cases(
     begin_s = moved_s = time.monotonic()
     child.start()
     theirs.close()
-    with tqdm(total=len(numbers), desc=kind, leave=False) as bar:
+    seen = 0
+    quiet = not sys.stderr.isatty()
+    with tqdm(total=len(numbers), desc=kind, leave=False, disable=quiet) as bar:
         while not ours.poll(0.5) and child.is_alive():
             done = at.value - numbers.start
-            if done > bar.n:
+            if done > seen:
                 moved_s = time.monotonic()
-                bar.update(done - bar.n)
+                bar.update(done - seen)
+                seen = done
             elif time.monotonic() - moved_s > _HANGS_AFTER_S:
                 child.kill()
     outcome = _received(ours)

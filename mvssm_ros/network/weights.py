@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from mvssm_ros.errors import UserError
@@ -92,7 +92,7 @@ def read_weights(path: str | Path) -> Weights:
                     f"metadata, got {metadata.get('format')!r:.60}; convert checkpoints with "
                     "'mvssm weights import'"
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = load(path.read_bytes())  # file.get_tensor loses 3 kB of memory a file
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"weights file {path} cannot be read as safetensors ({error}): "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,18 +13,20 @@ from rclpy.time import Time
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
+from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.msg import PersonArray, SkeletonInfo
 from mvssm_ros.nodes import qos
 from mvssm_ros.nodes.markers import MarkerWriter
 from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
 from mvssm_ros.rig.image_set import ImageSet
-from mvssm_ros.tracking.identity import Body, IdentityTracker, TrackedBody
+from mvssm_ros.tracking.identity import Body, IdentityTracker, TrackedBody, TrackState
 
 if TYPE_CHECKING:
     from mvssm_ros.predictor import People
 
 SKELETON = SKELETONS["panoptic15"]
+_ARRIVE_WITHIN_S = 0.3  # what the last messages get to reach their subscribers
 
 
 class Answers:
@@ -35,6 +38,9 @@ class Answers:
         node: the lifecycle node; its publishers send only while it is active.
         cameras: all of the rig, in its order: bit i of every mask is cameras[i].
         reference_frame: frame_id of everything.
+
+    Raises:
+        UserError: a topic cannot be set up as the parameters ask; then nothing is left of it.
     """
 
     def __init__(self, node: LifecycleNode, cameras: list[str], reference_frame: str) -> None:
@@ -44,11 +50,23 @@ class Answers:
         self._tracker = IdentityTracker()
         self._marker_writer = MarkerWriter(SKELETON)
         self._markers_wanted = True
+        self._wary = True  # who is seen by few of the cameras that ought to is not believed at once
         self._last_stamp_ns: int | None = None  # of the last set
         self._lock = threading.Lock()
-        self._people = self._publisher(PersonArray, "people", qos.answer_qos())
-        self._markers = self._publisher(MarkerArray, "markers", qos.answer_qos())
-        self._info = self._publisher(SkeletonInfo, "skeleton_info", qos.latched_qos())
+        self._open = False  # between begin and end
+        self._publishers: list[Any] = []
+        try:
+            self._people = self._publisher(PersonArray, "people", qos.answer_qos())
+            self._markers = self._publisher(MarkerArray, "markers", qos.answer_qos())
+            self._info = self._publisher(SkeletonInfo, "skeleton_info", qos.latched_qos())
+        except UserError:
+            self.close()
+            raise
+
+    @property
+    def topics(self) -> list[str]:
+        """Full names of the topics it publishes."""
+        return [p.topic_name for p in (self._people, self._markers, self._info)]
 
     def apply(self, values: dict[str, Any]) -> None:
         """Take over the parameters tracking.* and publish.*."""
@@ -57,6 +75,7 @@ class Answers:
             self._tracker.max_speed_m_s = values["tracking.max_speed"]
             self._tracker.coast_s = values["tracking.coast"]
             self._tracker.confirm_sets = values["tracking.confirm_sets"]
+            self._wary = values["calibration.leave_out"]
             self._marker_writer.line_width_m = values["publish.marker_width"]
             was_wanted = self._markers_wanted
             self._markers_wanted = values["publish.markers"]
@@ -66,29 +85,42 @@ class Answers:
     def begin(self) -> None:
         """The node has become active: say what the joints are, wipe what an earlier run left."""
         with self._lock:
+            self._open = True
             self._info.publish(skeleton_info_msg(SKELETON))
             self._markers.publish(self._marker_writer.clear(self._header(None)))
 
-    def publish(self, image_set: ImageSet, people: People) -> int:
+    def publish(self, image_set: ImageSet, people: People) -> np.ndarray:
         """Publish the people of one set, also when there are none.
 
         Args:
             image_set: what was used; its cameras are the views of ``people``, in that order.
 
         Returns:
-            How many people were seen in this set.
+            [P] bool: who of them is confirmed; after `end` nobody is, and nothing is published.
         """
         bits = np.array([1 << self._cameras.index(name) for name in image_set.cameras], np.uint64)
-        bodies = bodies_of(people, bits)
+        bodies = bodies_of(people, bits, self._wary)
+        tracked = self._publish(image_set, bodies, int(bits.sum()))
+        confirmed = {id(t.body) for t in tracked if t.state == TrackState.CONFIRMED}
+        return np.array([id(body) in confirmed for body in bodies], bool)
+
+    def publish_unknown(self, image_set: ImageSet) -> np.ndarray:
+        """Publish that one set tells nothing: no people, no cameras used. Returns [0] bool."""
+        self._publish(image_set, [], 0)
+        return np.zeros(0, bool)
+
+    def _publish(self, image_set: ImageSet, bodies: list[Body], used: int) -> list[TrackedBody]:
         with self._lock:
+            if not self._open:
+                return []
             stamp_ns = image_set.stamp_ns
             tracked = self._tracker.update(bodies, stamp_ns)
             self._last_stamp_ns = stamp_ns
             message = self._people_msg(stamp_ns, tracked)
-            message.cameras_used = int(bits.sum())
+            message.cameras_used = used
             message.stamp_spread = duration_msg(image_set.spread_ns)
             self._send(message)
-        return len(bodies)
+        return tracked
 
     def give_up(self) -> None:
         """No more sets are to be expected: everybody is lost, the markers go."""
@@ -99,6 +131,8 @@ class Answers:
 
     def end(self) -> None:
         """The node stops being active: everybody is lost, one empty answer, the markers go."""
+        with self._lock:
+            self._open = False  # a set that is still in work comes too late
         self.give_up()
         with self._lock:
             self._people.publish(self._people_msg(self._last_stamp_ns, []))
@@ -106,8 +140,9 @@ class Answers:
 
     def close(self) -> None:
         """Destroy the publishers, once the last messages have arrived."""
-        for publisher in (self._people, self._markers, self._info):
-            publisher.wait_for_all_acked(Duration(seconds=1))
+        end_s = time.monotonic() + _ARRIVE_WITHIN_S
+        for publisher in self._publishers:
+            publisher.wait_for_all_acked(Duration(seconds=max(0.0, end_s - time.monotonic())))
             self._node.destroy_lifecycle_publisher(publisher)
 
     def _send(self, message: PersonArray) -> None:
@@ -130,18 +165,16 @@ class Answers:
         return Header(stamp=Time(nanoseconds=stamp_ns or 0).to_msg(), frame_id=self._frame)
 
     def _publisher(self, message_type: type, topic: str, profile: Any) -> Any:
-        name = self._node.resolve_topic_name(topic)
-        return self._node.create_lifecycle_publisher(
-            message_type,
-            topic,
-            profile,
-            event_callbacks=qos.publisher_events(name, self._node.get_logger().warning),
-            qos_overriding_options=qos.overridable(),
+        publisher = self._node.create_lifecycle_publisher(
+            message_type, topic, profile, **qos.publisher_options()
         )
+        self._publishers.append(publisher)
+        return publisher
 
 
-def bodies_of(people: People, bits: np.ndarray) -> list[Body]:
-    """One Body per person; ``bits`` [T] are the mask bits of the views."""
+def bodies_of(people: People, bits: np.ndarray, wary: bool = True) -> list[Body]:
+    """One Body per person; ``bits`` [T] are the mask bits of the views; not ``wary``: it does not
+    matter how many views agree."""
     masks = np.where(people.view_used, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)  # [P, 15]
     return [
         Body(
@@ -151,6 +184,7 @@ def bodies_of(people: People, bits: np.ndarray) -> list[Body]:
             observed=np.asarray(people.observed[p], bool),
             view_mask=masks[p],
             score=float(people.score[p]),
+            agreed=bool(people.agreed[p]) or not wary,
         )
         for p in range(len(people.score))
     ]

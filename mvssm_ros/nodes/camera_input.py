@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
+from rclpy.validate_full_topic_name import validate_full_topic_name
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import Keypoints2DArray
 from mvssm_ros.nodes import conversions, optional, qos
+from mvssm_ros.nodes.camera_calibration import CalibratedCamera
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.problems import Problems
+from mvssm_ros.rig.camera_moves import Move
 from mvssm_ros.rig.checks import ReprojectionMonitor
 from mvssm_ros.rig.rig_file import CameraEntry
 
@@ -27,11 +30,10 @@ SILENT = "silent"
 STAMP = "stamp"
 QOS = "qos"
 REPROJECTION = "reprojection"
+MOVED = "moved"
 LEFT_OUT = "disagreement"
 FROZEN = "frozen"
 CLOCK = "clock"
-
-_GRACE_S = 2.0  # camera_info and TF may come this much later than the first image
 
 
 class CameraInput:
@@ -59,6 +61,7 @@ class CameraInput:
         reference_frame: str,
         on_message: Callable[[str, int, Any], None],
     ) -> None:
+        """Raises UserError: a topic has a name that ROS cannot have."""
         self.name = entry.name
         self.problems = Problems(f"camera '{entry.name}'", node.get_logger())
         self.received = 0
@@ -66,22 +69,19 @@ class CameraInput:
         self._node = node
         self._entry = entry
         self._mode = mode
-        self._tf = tf
-        self._reference_frame = reference_frame
         self._on_message = on_message
         self._subscriptions: list[Any] = []
-        self._info: CameraInfo | None = None
-        self._intrinsics: conversions.Intrinsics | None = None
-        self._info_error: UserError | None = None
-        self._last_complete: CameraEntry | None = None
         self._started_s = 0.0
-        self._first_message_s: float | None = None
         self._monitor: ReprojectionMonitor | None = None
+        self._last_message_s = 0.0
         self._watched = (0, 0)  # received and unmatched images at the last look at the clock
         self._monitored: tuple[Any, float] | None = None  # size and limit that it is for
         topic = keypoints_topic if mode == "keypoints" else entry.image_topic
-        self.topic = node.resolve_topic_name(topic)
-        self.info_topic = node.resolve_topic_name(entry.info_topic)
+        self.topic = self._resolved(topic)
+        self.info_topic = self._resolved(entry.info_topic)
+        self.calibration = CalibratedCamera(
+            entry, self.info_topic, tf, reference_frame, node.get_logger().warning, self.judge_anew
+        )
 
     def reset_counters(self) -> None:
         self.received = self.bad = 0
@@ -91,7 +91,7 @@ class CameraInput:
     def start(self) -> None:
         """Subscribe."""
         self._started_s = time.monotonic()
-        self._first_message_s = None
+        self.calibration.begin()
         message_type = CompressedImage if self._entry.transport == "compressed" else Image
         if self._mode == "keypoints":
             message_type = Keypoints2DArray
@@ -115,18 +115,13 @@ class CameraInput:
                 the first moments, in which camera_info and TF may be on their way.
         """
         try:
-            entry = self._with_extrinsics(self._with_intrinsics(self._entry), stamp_ns)
+            entry = self.calibration.at(stamp_ns)
         except UserError as error:
-            since = self._first_message_s
-            waiting = self._info is None and self._info_error is None
-            if not waiting or (since and time.monotonic() - since > _GRACE_S):
+            if not self.calibration.may_be_on_its_way:
                 self.problems.report(CALIBRATION, str(error))
             raise
         self.problems.over(CALIBRATION)
-        last = self._last_complete
-        if last is None or last.K is not entry.K or not _same_pose(last, entry):
-            self._last_complete = entry
-        return self._last_complete
+        return entry
 
     def read(self, message: Any, expected_px: tuple[int, int] | None) -> np.ndarray:
         """An image as [H, W, 3] uint8 RGB, or keypoints as [P, 15, 3] float32.
@@ -165,7 +160,7 @@ class CameraInput:
         Args:
             max_px: what to warn above, px at a long side of 960 px.
         """
-        entry = self._last_complete
+        entry = self.calibration.last
         if entry is None or entry.size_px is None:
             return  # cannot be: it was used in a set
         limits = (entry.size_px, max_px)
@@ -193,13 +188,27 @@ class CameraInput:
             return 0.0
         return self._monitor.median_px(self.name) / self._monitor.limit_px[self.name]
 
+    def note_moved(self, move: Move | None) -> None:
+        """How far it seems to have moved since people were first seen; None: it has not."""
+        if move is None:
+            self.problems.over(MOVED)
+            return
+        self.problems.report(
+            MOVED,
+            f"camera '{self.name}': it seems to have been moved, by about {move.angle_deg:.1f} deg"
+            f" and {100 * move.shift_m:.0f} cm: it shows people {move.image_px:.1f} px (of a 960-px"
+            " image) from where they were in line with the other cameras; put it back, or calibrate"
+            " it anew (mvssm rig refine)",
+        )
+
     def note_left_out(self, left_out: bool) -> None:
         """Whether it is left out of the skeletons because it disagrees with the others."""
         self.problems.set(
             LEFT_OUT,
             left_out,
-            f"camera '{self.name}': its calibration disagrees with the other cameras', so it is"
-            " left out of the skeletons until it agrees again (calibration.leave_out)",
+            f"camera '{self.name}': it disagrees with the other cameras (its calibration, or its"
+            " cable in another's place), so it is left out of the skeletons until it agrees again"
+            " (calibration.leave_out)",
         )
 
     def judge_anew(self) -> None:
@@ -218,9 +227,12 @@ class CameraInput:
 
         Args:
             stale: the synchroniser has stopped waiting for this camera.
-            silent_after_s: how long a camera may take to send its first message.
+            silent_after_s: how long a camera may take to send its first message, or its next
+                where the synchroniser cannot know.
         """
         waited_s = time.monotonic() - self._started_s
+        if self.problems.has(STAMP):  # its images never reach the synchroniser
+            stale = time.monotonic() - self._last_message_s > silent_after_s
         if self.received == 0 and waited_s > silent_after_s:
             hint = (
                 "it has a publisher that sends nothing, or nothing that fits our QoS or type"
@@ -241,6 +253,13 @@ class CameraInput:
             )
         elif self.received:
             self.problems.over(SILENT)
+
+    def watch_qos(self) -> None:
+        """Report publishers whose QoS or type does not fit; call it now and then."""
+        topics = [subscription.topic_name for subscription in self._subscriptions]
+        texts = [qos.misfit(self._node, topic, "subscription") for topic in topics]
+        text = "; ".join(text for text in texts if text)
+        self.problems.set(QOS, bool(text), f"camera '{self.name}', {text}")
 
     def watch_clock(self, unmatched: int, offset_ns: float | None, slop_ns: int) -> None:
         """Report stamps that do not fit the other cameras'; call it now and then.
@@ -264,8 +283,7 @@ class CameraInput:
 
     def _take_message(self, message: Any) -> None:
         self.received += 1
-        if self._first_message_s is None:
-            self._first_message_s = time.monotonic()
+        self._last_message_s = time.monotonic()
         stamp = message.header.stamp
         stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec  # rclpy's Time raises below 0
         if stamp_ns <= 0:
@@ -281,58 +299,25 @@ class CameraInput:
         self._on_message(self.name, stamp_ns, message)
 
     def _take_info(self, info: CameraInfo) -> None:
-        if self._info is not None and _same_calibration(info, self._info):
-            return
-        self._info = info
-        self._intrinsics, self._info_error = None, None
-        try:
-            self._intrinsics = conversions.info_to_intrinsics(info, self.name, self.info_topic)
-        except UserError as error:
-            self._info_error = error
+        error = self.calibration.take_info(info)
+        if error is not None:
             self.problems.report(CALIBRATION, str(error))
 
-    def _with_intrinsics(self, entry: CameraEntry) -> CameraEntry:
-        if entry.K is not None:
-            return entry
-        if self._info_error is not None:
-            raise self._info_error
-        intrinsics = self._intrinsics
-        if intrinsics is None:
-            raise UserError(
-                f"camera '{self.name}': images arrive but no camera_info on '{self.info_topic}';"
-                f" publish it, set cameras.{self.name}.info_topic, or give intrinsics_px in the"
-                " rig file"
-            )
-        return replace(
-            entry,
-            K=intrinsics.K,
-            distortion_model=intrinsics.distortion_model,
-            distortion=intrinsics.distortion,
-            size_px=intrinsics.size_px,
-        )
-
-    def _with_extrinsics(self, entry: CameraEntry, stamp_ns: int) -> CameraEntry:
-        if entry.R is not None and entry.t_m is not None:
-            return entry
-        if self._tf is None:
-            raise UserError(
-                f"camera '{self.name}': extrinsics are neither in the rig file nor asked from TF"
-            )
+    def _resolved(self, topic: str) -> str:
         try:
-            R, t_m = self._tf.lookup(self._reference_frame, entry.frame_id, stamp_ns)
-        except UserError as error:
-            raise UserError(f"camera '{self.name}': {error}") from error
-        return replace(entry, R=R, t_m=t_m)
+            resolved = self._node.resolve_topic_name(topic)
+            validate_full_topic_name(resolved)
+        except (InvalidTopicNameException, RuntimeError) as error:  # rcl's own is a RuntimeError
+            reason = str(error).splitlines()[0].split(", at ")[0]
+            raise UserError(
+                f"camera '{self.name}': its topic cannot be called '{topic}': {reason}; rename the"
+                f" camera, or set its topics (cameras.{self.name}.image_topic and so on)"
+            ) from error
+        return resolved
 
     def _subscribe(self, message_type: type, topic: str, callback: Callable[[Any], None]) -> None:
         """Through message_filters' Subscriber where it is installed, so that filters can join."""
-        options = {
-            "qos_profile": qos.camera_qos(),
-            "event_callbacks": qos.subscription_events(
-                topic, lambda text: self.problems.report(QOS, f"camera '{self.name}', {text}")
-            ),
-            "qos_overriding_options": qos.overridable(),
-        }
+        options = {"qos_profile": qos.camera_qos(), **qos.subscription_options()}
         filters = optional.message_filters()
         if filters is not None:
             subscriber = filters.Subscriber(self._node, message_type, topic, **options)
@@ -342,16 +327,3 @@ class CameraInput:
             self._subscriptions.append(
                 self._node.create_subscription(message_type, topic, callback, **options)
             )
-
-
-def _same_pose(a: CameraEntry, b: CameraEntry) -> bool:
-    return np.array_equal(a.R, b.R) and np.array_equal(a.t_m, b.t_m)
-
-
-def _same_calibration(a: CameraInfo, b: CameraInfo) -> bool:
-    return (
-        np.array_equal(a.k, b.k)
-        and np.array_equal(a.d, b.d)
-        and (a.width, a.height, a.distortion_model, a.binning_x, a.binning_y, a.roi)
-        == (b.width, b.height, b.distortion_model, b.binning_x, b.binning_y, b.roi)
-    )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.frontends.detector import check_keypoints
+from mvssm_ros.frontends.detector import check_keypoints, check_people_count
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
 from mvssm_ros.msg import Keypoints2DArray
 from mvssm_ros.nodes import optional
@@ -199,14 +199,15 @@ def keypoints_to_panoptic15(
     """2D people of one image as [P, 15, 3] (x px, y px, confidence; 0 = missing).
 
     Raises:
-        UserError: unknown skeleton, arrays of another length than it has joints, or confidences
-            above 1.
+        UserError: unknown skeleton, too many people, arrays of another length than it has joints,
+            or confidences above 1.
     """
     where = f"camera '{camera}', topic '{topic}'"
     if msg.skeleton not in SKELETONS:
         raise UserError(
             f"{where}: unknown skeleton {msg.skeleton!r:.60}; expected one of {sorted(SKELETONS)}"
         )
+    check_people_count(len(msg.people), where)
     n_joints = SKELETONS[msg.skeleton].n_joints
     people = np.zeros((len(msg.people), n_joints, 3), np.float32)
     for index, person in enumerate(msg.people):
@@ -274,6 +275,11 @@ def _jpeg_end_and_size(data: bytes) -> tuple[bool, tuple[int, int]]:
         if kind == 0xFF:  # fill byte
             at += 1
             continue
+        if kind == 0x01 or 0xD0 <= kind <= 0xD7:  # these have no length
+            at += 2
+            continue
+        if kind in (0x00, 0xD8, 0xD9):  # cannot be here; decoders differ in what they skip
+            return False, size_px
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):  # start of frame
             height = int.from_bytes(data[at + 5 : at + 7], "big")
             size_px = (int.from_bytes(data[at + 7 : at + 9], "big"), height)

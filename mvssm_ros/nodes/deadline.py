@@ -24,6 +24,8 @@ class DeadlineTimer:
 
     def wake(self) -> None:
         """Something may wait now; call it after `RigSynchronizer.add`."""
+        while self._sync.catch_up():
+            pass
         if self._timer.is_canceled() and self._sync.next_deadline_ns is not None:
             self._timer.reset()
 

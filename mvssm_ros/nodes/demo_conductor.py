@@ -58,11 +58,13 @@ class Conductor:
         self._change = self._node.create_client(ChangeState, f"{pose_node}/change_state")
         self._ask = self._node.create_client(GetState, f"{pose_node}/get_state")
         self._asked: tuple[Any, int] | None = None  # the latest question, and when
-        kept = qos.kept_answer_qos()
-        self._node.create_subscription(PersonArray, "people", self._take_people, kept)
-        self._node.create_subscription(
-            DiagnosticArray, "/diagnostics", self._take_diagnostics, qos.answer_qos()
-        )
+        for message_type, topic, take, profile in (
+            (PersonArray, "people", self._take_people, qos.kept_answer_qos()),
+            (DiagnosticArray, "/diagnostics", self._take_diagnostics, qos.answer_qos()),
+        ):
+            self._node.create_subscription(
+                message_type, topic, take, profile, qos_overriding_options=qos.overridable()
+            )
 
     def __enter__(self) -> Conductor:
         return self

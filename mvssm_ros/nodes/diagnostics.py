@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.duration import Duration
 from rclpy.time import Time
 from std_msgs.msg import Header
 
 from mvssm_ros.msg import CameraStatus, RigStatus
-from mvssm_ros.nodes.camera_input import FROZEN, LEFT_OUT
+from mvssm_ros.nodes import camera_input, rig_summary
 from mvssm_ros.nodes.person_messages import duration_msg
+from mvssm_ros.nodes.rig_summary import CameraState, Output
 from mvssm_ros.nodes.stage_times import StageTimes
 from mvssm_ros.rig.synchronizer import LATE, NO_QUORUM, RigSynchronizer
 
 if TYPE_CHECKING:
     from mvssm_ros.nodes.camera_input import CameraInput
+
+_RATE_WINDOW_S = 5.0
+# The state of a camera by the kind of its problem; the first that it has counts.
+_STATES = {
+    camera_input.CALIBRATION: CameraStatus.NO_CALIBRATION,
+    camera_input.IMAGE: CameraStatus.BAD_IMAGE,
+    camera_input.FROZEN: CameraStatus.FROZEN,
+    camera_input.CLOCK: CameraStatus.OUT_OF_STEP,
+    camera_input.LEFT_OUT: CameraStatus.DISAGREES,
+    camera_input.MOVED: CameraStatus.DISAGREES,
+}
+STATE_NAMES = {
+    CameraStatus.WAITING: "WAITING",
+    CameraStatus.OK: "OK",
+    CameraStatus.STALE: "STALE",
+    CameraStatus.NO_CALIBRATION: "NO_CALIBRATION",
+    CameraStatus.BAD_IMAGE: "BAD_IMAGE",
+    CameraStatus.DISAGREES: "DISAGREES",
+    CameraStatus.FROZEN: "FROZEN",
+    CameraStatus.OUT_OF_STEP: "OUT_OF_STEP",
+}
+_LEVELS = {
+    RigStatus.OK: DiagnosticStatus.OK,
+    RigStatus.WARN: DiagnosticStatus.WARN,
+    RigStatus.ERROR: DiagnosticStatus.ERROR,
+}
 
 
 @dataclass
@@ -31,21 +59,67 @@ class PipelineCounts:
     failed: int = 0  # inference raised an error
     overwritten: int = 0
     people: int = 0  # sum over the sets of the people seen
+    latest_people: int | None = None  # seen in the latest set; None: that is long ago
     times: StageTimes = field(default_factory=StageTimes)
+    answered_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
 
     @property
     def processed(self) -> int:
         return self.complete + self.partial
 
+    def note_answer(self, people: int, complete: bool, now_s: float) -> None:
+        """One set was answered."""
+        self.people += people
+        self.latest_people = people
+        self.complete += complete
+        self.partial += not complete
+        self.answered_s.append(now_s)
+
+    def rate_hz(self, now_s: float) -> float | None:
+        """Answers a second over the last five seconds; None if there were fewer than two."""
+        recent_s = [t for t in list(self.answered_s) if now_s - t <= _RATE_WINDOW_S]
+        if len(recent_s) < 2 or recent_s[-1] <= recent_s[0]:
+            return None
+        return (len(recent_s) - 1) / (recent_s[-1] - recent_s[0])
+
+
+def camera_state(camera: CameraInput, sync: RigSynchronizer, now_ns: int) -> CameraState:
+    """How a camera is doing, by the node's clock."""
+    return CameraState(camera.name, _state(camera, sync, now_ns), camera.problems.texts)
+
+
+def _state(camera: CameraInput, sync: RigSynchronizer, now_ns: int) -> int:
+    if camera.received == 0:
+        return CameraStatus.WAITING
+    if camera.problems.has(camera_input.STAMP) and not camera.problems.has(camera_input.SILENT):
+        return CameraStatus.OUT_OF_STEP  # to the synchroniser it is silent
+    if sync.is_stale(camera.name, now_ns):
+        return CameraStatus.STALE
+    if sync.timing[camera.name].last_arrival_ns is None:
+        return (
+            CameraStatus.WAITING
+        )  # nothing since it was switched off and on, or time was set back
+    present = (state for kind, state in _STATES.items() if camera.problems.has(kind))
+    return next(present, CameraStatus.OK)
+
 
 def rig_status_msg(
-    header: Header, cameras: list[CameraInput], sync: RigSynchronizer, counts: PipelineCounts
+    header: Header,
+    cameras: list[CameraInput],
+    states: list[CameraState],
+    sync: RigSynchronizer,
+    counts: PipelineCounts,
+    output: Output,
 ) -> RigStatus:
     """How every camera is doing, by the clock of header.stamp."""
-    now_ns = Time.from_msg(header.stamp).nanoseconds
     return RigStatus(
         header=header,
-        cameras=[_camera_status_msg(camera, sync, now_ns) for camera in cameras],
+        summary=rig_summary.summary(states, output),
+        level=rig_summary.level(states, output),
+        cameras=[
+            _camera_status_msg(camera, state.state, sync, Time.from_msg(header.stamp).nanoseconds)
+            for camera, state in zip(cameras, states)
+        ],
         sets_complete=counts.complete,
         sets_partial=counts.partial,
         sets_dropped_no_quorum=sync.drops[NO_QUORUM],
@@ -54,13 +128,15 @@ def rig_status_msg(
     )
 
 
-def _camera_status_msg(camera: CameraInput, sync: RigSynchronizer, now_ns: int) -> CameraStatus:
+def _camera_status_msg(
+    camera: CameraInput, state: int, sync: RigSynchronizer, now_ns: int
+) -> CameraStatus:
     timing = sync.timing[camera.name]
     late = timing.drops[LATE]
     drift = sync.drift(camera.name)
     status = CameraStatus(
         name=camera.name,
-        state=_state(camera, sync, now_ns),
+        state=state,
         rate_hz=1e9 / timing.period_ns if timing.period_ns else 0.0,
         drift_ppm=math.nan if drift is None else drift * 1e6,
         received=camera.received,
@@ -78,64 +154,88 @@ def _camera_status_msg(camera: CameraInput, sync: RigSynchronizer, now_ns: int) 
     return status
 
 
-def _state(camera: CameraInput, sync: RigSynchronizer, now_ns: int) -> int:
-    if camera.received == 0:
-        return CameraStatus.WAITING
-    if sync.is_stale(camera.name, now_ns):
-        return CameraStatus.STALE
-    if camera.problems.has("calibration") or camera.problems.has(LEFT_OUT):
-        return CameraStatus.NO_CALIBRATION
-    if camera.problems.has("image") or camera.problems.has(FROZEN):
-        return CameraStatus.BAD_IMAGE
-    return CameraStatus.OK
-
-
 def diagnostic_msg(
-    header: Header,
     node_name: str,
-    cameras: list[CameraInput],
+    status: RigStatus,
+    states: list[CameraState],
     sync: RigSynchronizer,
     counts: PipelineCounts,
-    problems: str,
+    output: Output,
+    qos_problems: int,
 ) -> DiagnosticArray:
-    """One status for the pipeline and one per camera, for rqt_robot_monitor and the like."""
+    """One status for the pipeline and one per camera, for rqt_robot_monitor and the like.
+
+    Args:
+        status: of the same moment; what it says of the rig and of each camera is repeated.
+        qos_problems: topics on which somebody's QoS or type does not fit.
+    """
     image_drops: Counter[str] = sum((t.drops for t in sync.timing.values()), Counter())
-    values = {
+    values: dict[str, Any] = {
         "sets_processed": counts.processed,
         "sets_complete": counts.complete,
         "sets_partial": counts.partial,
-        "sets_dropped_no_quorum": sync.drops[NO_QUORUM],
+        "sets_dropped_no_quorum": status.sets_dropped_no_quorum,
         "sets_dropped_overwritten": counts.overwritten,
         "sets_dropped_unusable": counts.unusable,
         "sets_failed": counts.failed,
+        "sets_hz": f"{output.rate_hz or 0.0:.2f}",
+        "cameras_used": sum(state.used for state in states),
+        "people": counts.latest_people or 0,
         "people_seen": counts.people,
         **{f"images_dropped_{reason}": count for reason, count in sorted(image_drops.items())},
-        "images_dropped_bad": sum(camera.bad for camera in cameras),
+        "images_dropped_bad": sum(camera.dropped_bad for camera in status.cameras),
+        "qos_problems": qos_problems,
     }
     for stage, (p50_ms, p95_ms) in counts.times.percentiles().items():
         values[f"{stage}_p50_ms"] = round(p50_ms, 2)
         values[f"{stage}_p95_ms"] = round(p95_ms, 2)
     pipeline = DiagnosticStatus(
-        level=DiagnosticStatus.WARN if problems else DiagnosticStatus.OK,
+        level=_LEVELS[status.level],
         name=f"{node_name}: pipeline",
-        message=problems or "ok",
-        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        message=status.summary,
+        hardware_id=node_name,
+        values=_key_values(values),
     )
-    return DiagnosticArray(
-        header=header,
-        status=[pipeline] + [_camera_diagnostic(node_name, camera) for camera in cameras],
-    )
+    cameras = [
+        _camera_diagnostic(node_name, camera, state, sync.offset_ns(camera.name) is not None)
+        for camera, state in zip(status.cameras, states)
+    ]
+    return DiagnosticArray(header=status.header, status=[pipeline, *cameras])
 
 
-def _camera_diagnostic(node_name: str, camera: CameraInput) -> DiagnosticStatus:
-    message = camera.problems.message
+def _camera_diagnostic(
+    node_name: str, camera: CameraStatus, state: CameraState, offset_known: bool
+) -> DiagnosticStatus:
+    offset_ms = Duration.from_msg(camera.offset).nanoseconds / 1e6
+    values = {
+        "state": STATE_NAMES[camera.state],
+        "rate_hz": f"{camera.rate_hz:.2f}",
+        "age_s": f"{Duration.from_msg(camera.age).nanoseconds / 1e9:.3f}",
+        "offset_ms": f"{offset_ms if offset_known else math.nan:.2f}",
+        "drift_ppm": f"{camera.drift_ppm:.1f}",
+        "received": camera.received,
+        "dropped_late": camera.dropped_late,
+        "dropped_out_of_slop": camera.dropped_out_of_slop,
+        "dropped_bad": camera.dropped_bad,
+        "reprojection_px": f"{camera.reprojection_px:.2f}",
+    }
     return DiagnosticStatus(
-        level=DiagnosticStatus.WARN if message else DiagnosticStatus.OK,
+        level=_camera_level(state),
         name=f"{node_name}: camera {camera.name}",
         hardware_id=camera.name,
-        message=message or "ok",
-        values=[
-            KeyValue(key="received", value=str(camera.received)),
-            KeyValue(key="reprojection_px", value=f"{camera.reprojection_px:.2f}"),
-        ],
+        message=" | ".join(state.texts) or rig_summary.IN_USE,
+        values=_key_values(values),
     )
+
+
+def _camera_level(state: CameraState) -> bytes:
+    """STALE: silent. ERROR: it sends, but is not used. WARN: it is used, with a problem."""
+    if state.state in (CameraStatus.WAITING, CameraStatus.STALE):
+        return DiagnosticStatus.STALE
+    if not state.used:
+        return DiagnosticStatus.ERROR
+    return DiagnosticStatus.WARN if state.texts else DiagnosticStatus.OK
+
+
+def _key_values(values: dict[str, Any]) -> list[KeyValue]:
+    return [KeyValue(key=key, value=str(value)) for key, value in values.items()]

@@ -36,11 +36,12 @@ class _Silent:
     info = warning
 
 
-class _Messages:
-    """What the three kinds have in common: a damaged header, and the way through CameraInput."""
+class CameraMessages:
+    """What the kinds have in common: a damaged header, and the way through CameraInput."""
 
     suffix = ".cdr"
     message_type: type
+    mode = "images"  # of the CameraInput
 
     def _camera(self) -> CameraInput:
         self.taken: list[Any] = []
@@ -48,7 +49,7 @@ class _Messages:
             _Silent(),
             CameraEntry.bare("cam"),
             "/cam/keypoints",
-            "images",
+            self.mode,
             None,
             "map",
             lambda name, stamp_ns, message: self.taken.append((stamp_ns, message)),
@@ -60,8 +61,12 @@ class _Messages:
         sec = random.choice((0, 1, -1, 2**31 - 1, -(2**31), random.randint(-(2**31), 2**31 - 1)))
         return Time(sec=sec, nanosec=size(random))
 
-    def _read(self, data: bytes, expected_px: tuple[int, int] | None) -> tuple[Any, np.ndarray]:
-        message = deserialize_message(data, self.message_type)
+    def _read(self, message: Any, expected_px: tuple[int, int] | None) -> np.ndarray:
+        """The content of a message, as it goes through a CameraInput.
+
+        Raises:
+            UserError: refused. ValueError: an impossible stamp was accepted.
+        """
         camera = self._camera()
         camera._take_message(message)
         if not self.taken:
@@ -69,13 +74,17 @@ class _Messages:
         stamp_ns = self.taken[0][0]
         if not 0 < stamp_ns < 2**63:
             raise ValueError(f"a stamp of {stamp_ns} ns was accepted")
-        rgb = camera.read(message, expected_px)
+        return camera.read(message, expected_px)
+
+    def _read_picture(self, data: bytes) -> tuple[Any, np.ndarray]:
+        message = deserialize_message(data, self.message_type)
+        rgb = self._read(message, None)
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
             raise ValueError(f"accepted as {rgb.dtype} {rgb.shape}")
         return message, rgb
 
 
-class Images(_Messages):
+class Images(CameraMessages):
     """sensor_msgs/Image: any size, step, encoding and amount of data, most near to fitting."""
 
     message_type = Image
@@ -101,12 +110,12 @@ class Images(_Messages):
         return serialize_message(message)
 
     def check(self, data: bytes) -> None:
-        message, rgb = self._read(data, None)
+        message, rgb = self._read_picture(data)
         if rgb.shape[:2] != (message.height, message.width):
             raise ValueError(f"{message.width} x {message.height} came out as {rgb.shape}")
 
 
-class CompressedImages(_Messages):
+class CompressedImages(CameraMessages):
     """sensor_msgs/CompressedImage: JPEG and PNG with damaged bytes, other formats, other sizes."""
 
     message_type = CompressedImage
@@ -148,10 +157,10 @@ class CompressedImages(_Messages):
         return serialize_message(message)
 
     def check(self, data: bytes) -> None:
-        self._read(data, None)
+        self._read_picture(data)
 
 
-class CameraInfos(_Messages):
+class CameraInfos(CameraMessages):
     """sensor_msgs/CameraInfo: K, D, model, sizes, region of interest and binning changed."""
 
     def make(self, random: Random) -> bytes:
@@ -193,7 +202,7 @@ class CameraInfos(_Messages):
     def check(self, data: bytes) -> None:
         camera = self._camera()
         camera._take_info(deserialize_message(data, CameraInfo))
-        entry = camera._with_intrinsics(CameraEntry.bare("cam"))
+        entry = camera.calibration.with_intrinsics()
         if not (np.isfinite(entry.K).all() and np.isfinite(entry.distortion).all()):
             raise ValueError("accepted intrinsics are not finite")
         if min(entry.K[0, 0], entry.K[1, 1]) <= 0 or min(entry.size_px) < 1:

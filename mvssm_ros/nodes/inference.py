@@ -1,7 +1,11 @@
-"""From a set of messages to people: read, calibrate, predict. Runs on the inference thread."""
+"""From a set of messages to people: read, calibrate, predict. Runs on the inference thread.
+
+Images are decoded on threads of their own, one a camera.
+"""
 
 from __future__ import annotations
 
+import importlib
 import time
 import zlib
 from dataclasses import dataclass, replace
@@ -12,6 +16,7 @@ import torch
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import Cameras
+from mvssm_ros.nodes.parallel import CameraThreads
 from mvssm_ros.rig import plausibility
 from mvssm_ros.rig.frozen import FrozenWatch
 from mvssm_ros.rig.image_set import ImageSet
@@ -20,6 +25,12 @@ from mvssm_ros.rig.rig_file import CameraEntry, Rig
 if TYPE_CHECKING:
     from mvssm_ros.nodes.camera_input import CameraInput
     from mvssm_ros.predictor import People, Predictor
+
+
+def import_network() -> None:
+    """Import what `make_predictor` needs; takes a second."""
+    importlib.import_module("mvssm_ros.predictor")
+    importlib.import_module("mvssm_ros.frontends.mediapipe")
 
 
 def make_predictor(values: dict[str, Any]) -> Predictor:
@@ -69,11 +80,24 @@ def make_predictor(values: dict[str, Any]) -> Predictor:
 
 @dataclass(frozen=True)
 class Solved:
-    """The answer for one set: what of it was used, the people, milliseconds by stage."""
+    """The answer for one set: what of it was used, the calibration [T] of these cameras and which of
+    them contributed (the others are witnesses), the people, milliseconds by stage."""
 
     used: ImageSet
+    entries: list[CameraEntry]
+    cameras: Cameras
+    trusted: np.ndarray
     people: People
     times_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What one camera shows: its calibration, its RGB image or keypoints, their fingerprint."""
+
+    entry: CameraEntry
+    data: np.ndarray
+    fingerprint: int | None
 
 
 class Inference:
@@ -100,6 +124,7 @@ class Inference:
         self.predictor = predictor
         self._mode = mode
         self._min_cameras = min_cameras
+        self._threads = CameraThreads(len(inputs) if mode == "images" else 1)
         self._frozen = FrozenWatch()
         self.left_out: frozenset[str] = frozenset()  # cameras that disagree: witnesses only
         self._entries: list[CameraEntry] = []  # those that self._cameras was made of
@@ -123,7 +148,7 @@ class Inference:
             contents = [np.full((1, 15, 3), (*xy, 1.0), np.float32) for xy in centre]
         else:
             contents = [np.zeros((e.size_px[1], e.size_px[0], 3), np.uint8) for e in entries]
-        self._predict(entries, contents)
+        self._predict(entries, contents, np.ones(len(entries), bool))
 
     def solve(self, image_set: ImageSet) -> Solved | None:
         """The people of one set. None if fewer than ``min_cameras`` of its cameras are usable.
@@ -131,36 +156,54 @@ class Inference:
         What is wrong with a camera is reported by its `CameraInput`; the others go on.
         """
         started_s = time.perf_counter()
-        entries: dict[str, CameraEntry] = {}
-        read: dict[str, np.ndarray] = {}
-        for name, message in image_set.items.items():
-            camera = self._inputs[name]
-            try:
-                entry = camera.calibrated(image_set.stamps_ns[name])
-                read[name] = camera.read(message, entry.size_px)
-            except UserError:
-                continue  # the camera has reported it
-            entries[name] = entry
-        for name in self._frozen.update({n: _fingerprint(c) for n, c in read.items()}):
-            del entries[name]
+        read = self._read(image_set)
+        frozen = self._frozen.update({name: content.fingerprint for name, content in read.items()})
         for name in read:
-            self._inputs[name].note_frozen(name not in entries)
-        contents = [read[name] for name in entries]
+            self._inputs[name].note_frozen(name in frozen)
+        entries = {name: content.entry for name, content in read.items() if name not in frozen}
         if len(entries) < self._min_cameras:
             return None
         read_s = time.perf_counter()
-        people = self._predict(list(entries.values()), contents)
+        chosen = list(entries.values())
+        trusted = self._trusted(chosen)
+        people = self._predict(chosen, [read[name].data for name in entries], trusted)
         used = ImageSet(
             stamps_ns={name: image_set.stamps_ns[name] for name in entries},
             items={name: image_set.items[name] for name in entries},
         )
-        return Solved(used, people, {"read": (read_s - started_s) * 1e3, **people.timings_ms})
+        times_ms = {"read": (read_s - started_s) * 1e3, **people.timings_ms}
+        return Solved(used, chosen, self._cameras_of(chosen), trusted, people, times_ms)
 
-    def _predict(self, entries: list[CameraEntry], contents: list[np.ndarray]) -> People:
-        cameras = self._cameras_of(entries)
+    def close(self) -> None:
+        """End the threads; nothing is solved after that."""
+        self._threads.close()
+
+    def _read(self, image_set: ImageSet) -> dict[str, _Content]:
+        """What the cameras of a set show, without those that cannot be used, in the set's order."""
+
+        def read(name: str) -> _Content | None:
+            camera = self._inputs[name]
+            try:
+                entry = camera.calibrated(image_set.stamps_ns[name])
+                data = camera.read(image_set.items[name], entry.size_px)
+            except UserError:
+                return None  # the camera has reported it
+            return _Content(entry, data, _fingerprint(data))
+
+        found = zip(image_set.items, self._threads.map(read, image_set.items))
+        return {name: content for name, content in found if content is not None}
+
+    def _trusted(self, entries: list[CameraEntry]) -> np.ndarray:
+        """[T] bool: all but those left out, as long as two remain."""
         trusted = np.array([entry.name not in self.left_out for entry in entries])
         if trusted.sum() < 2:
             trusted[:] = True  # two doubtful cameras show more than none
+        return trusted
+
+    def _predict(
+        self, entries: list[CameraEntry], contents: list[np.ndarray], trusted: np.ndarray
+    ) -> People:
+        cameras = self._cameras_of(entries)
         if self._mode == "keypoints":
             return self.predictor.predict_keypoints(cameras, contents, self._rig.space, trusted)
         return self.predictor.predict_images(cameras, contents, self._rig.space, trusted)

@@ -10,10 +10,14 @@ looked at.
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import Any
 
 import numpy as np
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -27,6 +31,7 @@ from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.rig_file import CameraEntry, load_rig
 
 _FINISH_WITHIN_S = 1.0
+_SILENT_S = 5.0
 _PARAMETERS = {
     "rig_file": ("", "Path of the rig file, for the cameras' names and topics; may be empty."),
     "camera_names": ([""], "Cameras to serve. [''] means all of the rig file."),
@@ -41,12 +46,15 @@ class KeypointsNode(Node):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("keypoints", **kwargs)
+        qos.check_overrides(self)
         values = {name: self._declare(name, *spec) for name, spec in _PARAMETERS.items()}
         entries = _cameras(values["rig_file"], [n for n in values["camera_names"] if n])
         self.streams = [
             _Stream(self, entry, values["model.tiles"], values["model.max_people"])
             for entry in entries
         ]
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0, self._watch, clock=steady)
         self.get_logger().info(
             f"2D people of {', '.join(s.topic for s in self.streams)} go to"
             f" {', '.join(s.answer_topic for s in self.streams)}"
@@ -60,6 +68,11 @@ class KeypointsNode(Node):
         """Let the images in work finish."""
         for stream in self.streams:
             stream.close()
+
+    def _watch(self) -> None:
+        for stream in self.streams:
+            stream.watch_qos()
+            stream.watch_silence()
 
     def _declare(self, name: str, default: Any, description: str) -> Any:
         descriptor = ParameterDescriptor(description=description)
@@ -104,28 +117,44 @@ class _Stream:
         self._worker: OneSlotWorker[Any] = OneSlotWorker(
             self._answer, self._failed, f"detector of {entry.name}"
         )
-        options = {"qos_overriding_options": qos.overridable()}
+        self._node = node
+        self._latest_s = time.monotonic()  # of the latest image
         self._publisher = node.create_publisher(
-            Keypoints2DArray, chosen["keypoints_topic"], qos.answer_qos(), **options
+            Keypoints2DArray,
+            chosen["keypoints_topic"],
+            qos.answer_qos(),
+            **qos.publisher_options(),
         )
-        self.answer_topic = node.resolve_topic_name(chosen["keypoints_topic"])
+        self.answer_topic = self._publisher.topic_name
         self.topic = node.resolve_topic_name(chosen["image_topic"])
-        events = qos.subscription_events(
-            self.topic, lambda text: self.problems.report("qos", f"camera '{self.name}', {text}")
-        )
         node.create_subscription(
-            message_type,
-            self.topic,
-            self._take,
-            qos.camera_qos(),
-            event_callbacks=events,
-            **options,
+            message_type, self.topic, self._take, qos.camera_qos(), **qos.subscription_options()
         )
+
+    def watch_qos(self) -> None:
+        """Report who cannot talk with us; call it now and then."""
+        texts = [
+            qos.misfit(self._node, self.topic, "subscription"),
+            qos.misfit(self._node, self.answer_topic, "publisher"),
+        ]
+        text = "; ".join(text for text in texts if text)
+        self.problems.set("qos", bool(text), f"camera '{self.name}', {text}")
 
     def close(self) -> None:
         self._worker.stop(_FINISH_WITHIN_S)
 
+    def watch_silence(self) -> None:
+        """Report that nothing comes; call it now and then."""
+        silent_s = time.monotonic() - self._latest_s
+        self.problems.set(
+            "silent",
+            silent_s > _SILENT_S,
+            f"camera '{self.name}': nothing comes on '{self.topic}'; check the camera, the topic's"
+            f" name (cameras.{self.name}.image_topic), and transport (raw or compressed)",
+        )
+
     def _take(self, message: Any) -> None:
+        self._latest_s = time.monotonic()
         if self._publisher.get_subscription_count():
             self._worker.offer(message)
 
@@ -166,3 +195,7 @@ def _keypoints_msg(person: np.ndarray) -> Keypoints2D:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable keypoints_node."""
     return run_node(KeypointsNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,7 +14,7 @@ from mvssm_ros.msg import Joint, Person, PersonArray
 
 _NAMESPACES = ("bones", "joints", "label")
 _GOLDEN = 0.618034  # hue step: neighbours in number are far apart in colour
-_COASTING_ALPHA = 0.4
+_ALPHA = {Person.TENTATIVE: 0.2, Person.COASTING: 0.4}  # else 1
 _PREDICTED_ALPHA = 0.4
 
 
@@ -44,7 +44,7 @@ class MarkerWriter:
 
     def _draw(self, header: Header, number: int, person: Person) -> list[Marker]:
         red, green, blue = colorsys.hsv_to_rgb(number * _GOLDEN % 1.0, 0.8, 1.0)
-        alpha = _COASTING_ALPHA if person.track_state == Person.COASTING else 1.0
+        alpha = _ALPHA.get(person.track_state, 1.0)
 
         def color(joint: Joint) -> ColorRGBA:
             seen = joint.state == Joint.OBSERVED
@@ -65,7 +65,8 @@ class MarkerWriter:
                 joints.colors.append(color(joint))
         label = _marker(header, "label", number, Marker.ADD, Marker.TEXT_VIEW_FACING)
         label.scale.z = 0.15
-        label.text = person.id
+        doubtful = person.track_state == Person.TENTATIVE
+        label.text = f"{person.id}?" if doubtful else person.id
         label.color = ColorRGBA(r=red, g=green, b=blue, a=alpha)
         highest = max(joints.points, key=lambda p: p.z, default=Point())
         label.pose.position = Point(x=highest.x, y=highest.y, z=highest.z + 0.25)

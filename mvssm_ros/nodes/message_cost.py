@@ -1,15 +1,21 @@
-"""What it costs to say who is there: tracking, filling a PersonArray, serialising it (benchmark)."""
+"""What messages cost (benchmark): reading images, and saying who is there."""
 
 from __future__ import annotations
 
+import array
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import CompressedImage
 
 from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.msg import PersonArray
 from mvssm_ros.nodes.answers import bodies_of
+from mvssm_ros.nodes.conversions import compressed_to_rgb
+from mvssm_ros.nodes.parallel import CameraThreads
 from mvssm_ros.nodes.person_messages import person_msg
 from mvssm_ros.tracking.identity import IdentityTracker
 
@@ -32,3 +38,26 @@ class PeopleSerializer:
         message = PersonArray(skeleton=self._skeleton.name)
         message.people = [person_msg(body, self._skeleton) for body in tracked]
         return bytes(serialize_message(message))
+
+
+class JpegReader:
+    """Reads the JPEGs of one set as the node does, all cameras at the same time.
+
+    Args:
+        images: one [H, W, 3] uint8 RGB a camera.
+    """
+
+    def __init__(self, images: Sequence[np.ndarray]) -> None:
+        self._messages = [_jpeg(image) for image in images]
+        self._threads = CameraThreads(len(images))
+
+    def __call__(self) -> list[np.ndarray]:
+        return self._threads.map(lambda msg: compressed_to_rgb(msg, "", ""), self._messages)
+
+    def close(self) -> None:
+        self._threads.close()
+
+
+def _jpeg(rgb: np.ndarray) -> CompressedImage:
+    encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))[1]
+    return CompressedImage(format="jpeg", data=array.array("B", encoded.tobytes()))

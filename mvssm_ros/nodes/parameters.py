@@ -6,7 +6,7 @@ test compares the two. Names are those of config/mvssm.yaml; units are in the de
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,8 +68,9 @@ SPECS = (
     Spec(
         "calibration.source",
         "auto",
-        "Where extrinsics come from. auto: the rig file, and TF for cameras that have none there.",
-        choices=("auto", "rig_file", "tf"),
+        "Where extrinsics come from. auto: the rig file, TF for cameras that have none there, and"
+        " what comes on the topic calibration (RigCalibration) replaces both.",
+        choices=("auto", "rig_file", "tf", "topic"),
     ),
     Spec(
         "calibration.max_reprojection_px",
@@ -83,8 +84,10 @@ SPECS = (
     Spec(
         "calibration.leave_out",
         True,
-        "Leave a camera whose reprojection error is too high out of the skeletons until it agrees"
-        " with the others again; one at a time, and never fewer than three remain.",
+        "Leave cameras that disagree out of the skeletons until they agree again: whose reprojection"
+        " error is too high (one at a time, three remain), that have been moved, or that do not see"
+        " the same people as most others. Nobody is published while halves of the rig disagree and"
+        " it cannot be told which is right, and whom few cameras see who ought to stays tentative.",
         dynamic=True,
     ),
     Spec(
@@ -205,14 +208,14 @@ _CAMERA_DESCRIPTIONS = {
 _OF_ROS = ("qos_overrides.", "use_sim_time", "start_type_description_service")
 
 
-def declare(node: Node) -> None:
-    """Declare every parameter of the table.
+def declare(node: Node, specs: Sequence[Spec] = SPECS) -> None:
+    """Declare every parameter of a table.
 
     Raises:
         rclpy.exceptions.InvalidParameterTypeException, InvalidParameterValueException: an override
             has the wrong type or is out of range.
     """
-    for spec in SPECS:
+    for spec in specs:
         node.declare_parameter(spec.name, spec.default, _descriptor(spec))
 
 
@@ -245,14 +248,14 @@ def declare_camera(node: Node, name: str, defaults: dict[str, str]) -> dict[str,
     return values
 
 
-def read(node: Node) -> dict[str, Any]:
-    """The values of the table, by name.
+def read(node: Node, specs: Sequence[Spec] = SPECS) -> dict[str, Any]:
+    """The values of a table, by name.
 
     Raises:
         UserError: a value is not one of its choices, or a pair does not have two elements.
     """
-    values = {spec.name: node.get_parameter(spec.name).value for spec in SPECS}
-    for spec in SPECS:
+    values = {spec.name: node.get_parameter(spec.name).value for spec in specs}
+    for spec in specs:
         problem = _check(spec, values[spec.name])
         if problem:
             raise UserError(problem)

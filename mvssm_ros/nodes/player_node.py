@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import json
+import sys
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -30,6 +31,7 @@ from mvssm_ros.demo_data import FPS, demo_rig, find_demo, read_frames
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import PersonArray
 from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.problems import Problems
 from mvssm_ros.nodes.spin import run_node
 from mvssm_ros.rig.rig_file import CameraEntry
 
@@ -61,6 +63,7 @@ class PlayerNode(Node):
             for name, (default, description) in _PARAMETERS.items()
         }
         _check(values)
+        qos.check_overrides(self)
         self._values = values
         self._demo = find_demo(values["people"])
         rig = demo_rig(values["people"], corrected=values["calibration"] == "corrected")
@@ -75,6 +78,7 @@ class PlayerNode(Node):
         self._sent: list[tuple[int, int]] = []  # stamp, index of the frame in the film
         self._sent_s = 0.0  # when the last was sent
         self._answered_ns = 0
+        self._problems = Problems("player", self.get_logger())
         self._exit_code: int | None = None
         if values["lockstep"]:
             self.create_subscription(
@@ -149,14 +153,17 @@ class PlayerNode(Node):
         waited_s = time.monotonic() - self._sent_s
         if waited_s < self._values["answer_within_s"]:
             return False
-        self.get_logger().warning(
-            f"no answer on 'people' to frame {self._sent[-1][1]} within {waited_s:.0f} s; going on"
+        self._problems.report(
+            "answer",
+            f"no answer on 'people' to frame {self._sent[-1][1]} within {waited_s:.0f} s, going on;"
+            " is pose_node active, and well (rig_status)?",
         )
         return True
 
     def _take_answer(self, people: PersonArray) -> None:
         stamp_ns = Time.from_msg(people.header.stamp).nanoseconds
         self._answered_ns = max(self._answered_ns, stamp_ns)
+        self._problems.over("answer")
 
     def _end(self) -> None:
         self.get_logger().info(f"the film is over, {len(self._sent)} sets of images sent")
@@ -252,3 +259,7 @@ def _check(values: dict[str, Any]) -> None:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable player_node."""
     return run_node(PlayerNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

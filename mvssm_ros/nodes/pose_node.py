@@ -9,6 +9,7 @@ deleted. cleanup: free the network. Transitions are for others to drive: the lau
 from __future__ import annotations
 
 import gc
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -17,14 +18,15 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.nodes import parameters
+from mvssm_ros.nodes import parameters, qos
 from mvssm_ros.nodes.answers import Answers
+from mvssm_ros.nodes.calibration_changes import CalibrationChanges
 from mvssm_ros.nodes.camera_input import CameraInput
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
-from mvssm_ros.nodes.inference import Inference, make_predictor
+from mvssm_ros.nodes.inference import Inference, import_network, make_predictor
 from mvssm_ros.nodes.pipeline import Configured, Pipeline
 from mvssm_ros.nodes.rig_source import rig_from_parameters
-from mvssm_ros.nodes.spin import run_node
+from mvssm_ros.nodes.spin import Stopped, run_node, stoppable
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
 _FAILURE = TransitionCallbackReturn.FAILURE
@@ -45,7 +47,7 @@ class PoseNode(LifecycleNode):
         self.add_post_set_parameters_callback(self._take_changes)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self._guarded(self._configure, undo=self._unconfigure)
+        return self._guarded(self._configure_stoppably, undo=self._unconfigure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         super().on_activate(state)  # enables the publishers
@@ -80,16 +82,29 @@ class PoseNode(LifecycleNode):
         try:
             step()
             return _SUCCESS
+        except Stopped:
+            self.get_logger().info("told to stop before it was configured")
         except UserError as error:
             self.get_logger().error(str(error))
-        except Exception:
-            self.get_logger().error(f"unexpected error:\n{traceback.format_exc()}")
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            self.get_logger().error(f"unexpected error: {what}\n{traceback.format_exc()}")
         if undo is not None:
             undo()
         return _FAILURE
 
+    def _configure_stoppably(self) -> None:
+        """Loading a network takes seconds, which a signal does not wait for.
+
+        But for imports: one that is broken off may hold its lock for ever.
+        """
+        import_network()
+        with stoppable():
+            self._configure()
+
     def _configure(self) -> None:
         values = parameters.read(self)
+        qos.check_overrides(self)
         source = rig_from_parameters(self, values)
         rig, names = source.rig, list(source.rig.cameras)
         if values["sync.min_cameras"] > len(names):
@@ -122,7 +137,10 @@ class PoseNode(LifecycleNode):
         inference.warm_up()
         answers = Answers(self, names, rig.reference_frame)
         answers.apply(values)
-        self._configured = Configured(values, rig.reference_frame, inputs, inference, answers)
+        calibration = CalibrationChanges(self, rig, inputs, values)
+        self._configured = Configured(
+            values, rig.reference_frame, inputs, inference, answers, calibration
+        )
         self.get_logger().info(
             f"configured: cameras {names}, input {values['input']}, front-end"
             f" {predictor.frontend} on {values['model.device']}, frame '{rig.reference_frame}'"
@@ -130,6 +148,8 @@ class PoseNode(LifecycleNode):
 
     def _unconfigure(self) -> None:
         if self._configured is not None:
+            self._configured.inference.close()
+            self._configured.calibration.close()
             self._configured.answers.close()
             self._configured = None
         if self._tf is not None:
@@ -163,3 +183,7 @@ class PoseNode(LifecycleNode):
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable pose_node."""
     return run_node(PoseNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

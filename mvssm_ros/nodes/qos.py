@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Iterator
+from copy import copy
+from typing import Any
 
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.node import Node
 from rclpy.qos import (
     DurabilityPolicy,
     HistoryPolicy,
+    QoSCompatibility,
     QoSPolicyKind,
     QoSProfile,
     ReliabilityPolicy,
-    qos_policy_name_from_kind,
+    qos_check_compatible,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.topic_endpoint_info import TopicEndpointInfo
+
+from mvssm_ros.errors import UserError
 
 _OVERRIDABLE = (
     QoSPolicyKind.HISTORY,
@@ -21,6 +29,13 @@ _OVERRIDABLE = (
     QoSPolicyKind.RELIABILITY,
     QoSPolicyKind.DURABILITY,
 )
+# What a parameter that overrides a policy may be.
+_VALUES = {
+    "history": ("keep_last", "keep_all", "system_default"),
+    "depth": ("a whole number above 0",),
+    "reliability": ("reliable", "best_effort", "best_available", "system_default"),
+    "durability": ("volatile", "transient_local", "best_available", "system_default"),
+}
 
 
 def camera_qos() -> QoSProfile:
@@ -48,32 +63,115 @@ def overridable() -> QoSOverridingOptions:
     return QoSOverridingOptions(policy_kinds=_OVERRIDABLE)
 
 
-def subscription_events(topic: str, warn: Callable[[str], None]) -> SubscriptionEventCallbacks:
-    """Warn, naming topic and policy, when a publisher's QoS does not fit this subscription."""
+def check_overrides(node: Node) -> None:
+    """Refuse values that no policy has, before an endpoint is made with them.
 
-    def incompatible(event) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
-        warn(
-            f"topic '{topic}': a publisher offers an incompatible {policy}, nothing will be"
-            " received from it; change the publisher's QoS, or set the parameter"
-            f" {_override(topic, 'subscription', policy)}"
+    Raises:
+        UserError: naming the parameter and what it may be.
+    """
+    given = getattr(node, "_parameter_overrides", {})  # rclpy has no public way to ask
+    for name, parameter in given.items():
+        policy = name.rpartition(".")[2]
+        if not name.startswith("qos_overrides.") or policy not in _VALUES:
+            continue
+        value, expected = parameter.value, _VALUES[policy]
+        fits = isinstance(value, str) and value.lower() in expected
+        if policy == "depth":
+            fits = type(value) is int and value > 0
+        if not fits:
+            raise UserError(f"parameter '{name}' is '{value}', expected {' or '.join(expected)}")
+
+
+def publisher_options() -> dict[str, Any]:
+    """For the publishers of a node that looks after misfits itself: see `misfit`."""
+    return {
+        "event_callbacks": PublisherEventCallbacks(use_default_callbacks=False),
+        "qos_overriding_options": overridable(),
+    }
+
+
+def subscription_options() -> dict[str, Any]:
+    """For the subscriptions of a node that looks after misfits itself: see `misfit`."""
+    return {
+        "event_callbacks": SubscriptionEventCallbacks(use_default_callbacks=False),
+        "qos_overriding_options": overridable(),
+    }
+
+
+def misfit(node: Node, topic: str, endpoint: str) -> str:
+    """Who cannot talk with an endpoint of the node, now; empty if everybody can.
+
+    The events of the middleware tell when a misfit begins, never when it is over; this can be asked
+    again and again.
+
+    Args:
+        topic: its full name.
+        endpoint: "publisher" or "subscription": which of the two the node has.
+
+    Returns:
+        One line that names the topic, the others, the policy (or the type) and what to do.
+    """
+    publishers = node.get_publishers_info_by_topic(topic)
+    subscriptions = node.get_subscriptions_info_by_topic(topic)
+    mine, others = (
+        (publishers, subscriptions) if endpoint == "publisher" else (subscriptions, publishers)
+    )
+    identity = (node.get_name(), node.get_namespace())
+    ours = next((i for i in mine if (i.node_name, i.node_namespace) == identity), None)
+    if ours is None:
+        return ""
+    names: dict[str, list[str]] = defaultdict(list)  # by what is wrong
+    for other in others:
+        for wrong in _what_is_wrong(ours, other, topic, endpoint):
+            names[wrong].append(f"'{other.node_name}'")
+    return "; ".join(
+        f"topic '{topic}': {_OTHERS[endpoint]} {', '.join(sorted(set(who)))} {wrong}"
+        for wrong, who in names.items()
+    )
+
+
+_OTHERS = {"publisher": "the subscriber", "subscription": "the publisher"}
+
+
+def _what_is_wrong(
+    ours: TopicEndpointInfo, other: TopicEndpointInfo, topic: str, endpoint: str
+) -> Iterator[str]:
+    sending = endpoint == "publisher"
+    if other.topic_type != ours.topic_type:
+        verbs = ("expects", "sent") if sending else ("sends", "expected")
+        yield (
+            f"{verbs[0]} {other.topic_type}, {verbs[1]} is {ours.topic_type}; give each type a topic"
+            " of its own" + ("" if sending else ", or set the camera's transport")
         )
+        return
+    offered, requested = (ours, other) if sending else (other, ours)
+    for policy in _misfitting_policies(offered.qos_profile, requested.qos_profile):
+        theirs = _value(other.qos_profile, policy)
+        mine = _value(ours.qos_profile, policy)
+        if sending:
+            found = f"requests {policy.upper()} {theirs}, offered is {mine}: it receives nothing"
+        else:
+            found = f"offers {policy.upper()} {theirs}, requested is {mine}: nothing comes from it"
+        override = f"qos_overrides.{topic}.{endpoint}.{policy}"
+        yield f"{found}; change {'its' if sending else 'that'} QoS, or set the parameter {override}"
 
-    return SubscriptionEventCallbacks(incompatible_qos=incompatible)
+
+def _misfitting_policies(offered: QoSProfile, requested: QoSProfile) -> list[str]:
+    """Policies for which the middleware does not connect the two."""
+    if qos_check_compatible(offered, requested)[0] != QoSCompatibility.ERROR:
+        return []
+    found = []
+    for policy in ("reliability", "durability", "deadline", "liveliness"):
+        asked = copy(offered)  # all alike but for this policy
+        setattr(asked, policy, getattr(requested, policy))
+        if qos_check_compatible(offered, asked)[0] == QoSCompatibility.ERROR:
+            found.append(policy)
+    return found
 
 
-def publisher_events(topic: str, warn: Callable[[str], None]) -> PublisherEventCallbacks:
-    """Warn, naming topic and policy, when a subscriber's QoS does not fit this publisher."""
-
-    def incompatible(event) -> None:
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
-        warn(
-            f"topic '{topic}': a subscriber requests an incompatible {policy}, it will receive"
-            " nothing; change the subscriber's QoS, or set the parameter"
-            f" {_override(topic, 'publisher', policy)}"
-        )
-
-    return PublisherEventCallbacks(incompatible_qos=incompatible)
+def _value(profile: QoSProfile, policy: str) -> str:
+    value = getattr(profile, policy)
+    return str(getattr(value, "name", value)).lower()
 
 
 def _profile(
@@ -85,9 +183,3 @@ def _profile(
         reliability=reliability,
         durability=durability,
     )
-
-
-def _override(topic: str, endpoint: str, policy: str) -> str:
-    """The name of the parameter that overrides a policy (policies are called X or X_QOS_POLICY)."""
-    name = policy.lower().removesuffix("_qos_policy")
-    return f"qos_overrides.{topic}.{endpoint}.{name}"

@@ -1,11 +1,15 @@
 """A node that writes the answers of pose_node into a bag (mcap) that `ros2 bag` can read.
 
 Messages are written as they come off the wire, with their definitions, so that no tool needs this
-package to read them. It ends when told to, or by itself when `people` falls silent.
+package to read them. It ends when told to, or by itself when `people` falls silent, or when the disk
+is nearly full: then while there is still room to close the bag, which nothing could read otherwise.
 """
 
 from __future__ import annotations
 
+import os
+import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,7 @@ _TOPICS = {
     "skeleton_info": (SkeletonInfo, qos.latched_qos),
     "/diagnostics": (DiagnosticArray, qos.answer_qos),
 }
+_RESERVE_BYTES = 8 * 2**20  # to close the bag: what is not yet on the disk (1 MiB), and its index
 
 
 class RecorderNode(Node):
@@ -43,23 +48,36 @@ class RecorderNode(Node):
         )
         if not folder:
             raise UserError("parameter 'bag' is empty; give the folder of the bag to write")
+        qos.check_overrides(self)
         self.count = 0  # messages written
+        self._exit_code: int | None = None
         self._last_people_s: float | None = None
         self._bag = Bag(Path(folder))
         for topic, (message_type, profile) in _TOPICS.items():
             self._record(topic, message_type, profile())
 
     def finish(self) -> int | None:
-        """0 once `people` has been silent for long enough."""
+        """0 once `people` has been silent for long enough, 1 once nothing more can be written."""
         last_s = self._last_people_s
-        if self._silence_s <= 0 or last_s is None:
-            return None
+        if self._exit_code is not None or self._silence_s <= 0 or last_s is None:
+            return self._exit_code
         return 0 if time.monotonic() - last_s > self._silence_s else None
 
     def close(self) -> None:
         """Finish the bag; without it nothing can read it."""
-        self._bag.close()
+        try:
+            self._bag.close()
+        except OSError as error:
+            raise UserError(
+                f"bag {self._bag.folder} could not be closed: {error.strerror}; 'mcap recover' may"
+                " mend it"
+            ) from error
         self.get_logger().info(f"{self.count} messages written to {self._bag.folder}")
+
+    def _fail(self, reason: str) -> None:
+        """Nothing more is written, and the node ends."""
+        self._exit_code = 1
+        self.get_logger().error(f"bag {self._bag.folder}: {reason}")
 
     def _declare(self, name: str, default: Any, description: str) -> Any:
         return self.declare_parameter(
@@ -71,7 +89,21 @@ class RecorderNode(Node):
         connection = self._bag.connection(name, message_type, profile)
 
         def take(serialized: bytes) -> None:
-            self._bag.write(connection, time.time_ns(), serialized)
+            if self._exit_code is not None:
+                return
+            room_bytes = self._bag.room_bytes() - len(serialized)
+            if room_bytes < _RESERVE_BYTES:
+                self._fail(
+                    f"only {max(0, room_bytes) / 2**20:.0f} MiB are left on its disk, so recording"
+                    f" ends here, after {self.count} messages; make room, or give a folder on"
+                    " another disk"
+                )
+                return
+            try:
+                self._bag.write(connection, time.time_ns(), serialized)
+            except OSError as error:
+                self._fail(f"it cannot be written: {error.strerror}; recording ends here")
+                return
             self.count += 1
             if topic == "people":
                 self._last_people_s = time.monotonic()
@@ -135,6 +167,16 @@ class Bag:
         """One message, as it came off the wire."""
         self._writer.write(connection, time_ns, serialized)
 
+    def room_bytes(self) -> int:
+        """What can still be written: room on the disk, and to the largest size a file may have."""
+        disk = os.statvfs(self.folder)
+        room_bytes = disk.f_bavail * disk.f_frsize
+        largest_bytes, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if largest_bytes != resource.RLIM_INFINITY:
+            size_bytes = max((p.stat().st_size for p in self.folder.iterdir()), default=0)
+            room_bytes = min(room_bytes, largest_bytes - size_bytes)
+        return room_bytes
+
     def close(self) -> None:
         self._writer.close()
 
@@ -162,3 +204,7 @@ def ros_type_name(message_type: type) -> str:
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable recorder_node."""
     return run_node(RecorderNode, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -19,10 +19,7 @@ class RigSource:
 
     rig: Rig
     keypoints_topics: dict[str, str]  # by camera
-
-    @property
-    def needs_tf(self) -> bool:
-        return any(entry.R is None or entry.t_m is None for entry in self.rig.cameras.values())
+    needs_tf: bool  # a camera's extrinsics are to come from there
 
 
 def rig_from_parameters(node: Node, values: dict[str, Any]) -> RigSource:
@@ -83,11 +80,12 @@ def rig_from_parameters(node: Node, values: dict[str, Any]) -> RigSource:
         cameras=entries,
     )
     plausibility.check(rig, f"rig file {path}" if path else "parameters")
-    return RigSource(rig, keypoints_topics)
+    bare = any(entry.R is None or entry.t_m is None for entry in entries.values())
+    return RigSource(rig, keypoints_topics, bare and values["calibration.source"] != "topic")
 
 
 def _with_extrinsics(entry: CameraEntry, source: str) -> CameraEntry:
-    if source == "tf":
+    if source in ("tf", "topic"):
         return replace(entry, R=None, t_m=None)
     if source == "rig_file" and (entry.R is None or entry.t_m is None):
         raise UserError(

@@ -61,6 +61,9 @@ class Points:
     velocity_mps: Array  # [N, 3]
     frame: npt.NDArray[np.int64]  # [N]
     independent: float = 1.0  # share of the frames whose errors are independent of each other
+    stiffness: float = (
+        1.0  # of robust weights: mean of d(weight error)/d(error) over the weight, <= 1
+    )
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,10 @@ def covariance(views: Views, points: Points, points_m: Array, prior: Prior) -> A
     The adjustment is free: what a similarity of the whole rig would change (and a common delay)
     has no covariance. Errors of one frame may be correlated: the variance of what each whole frame
     contributes is used (the "sandwich", clustered by frames), and frames whose errors depend on
-    each other count as one (`Points.independent`).
+    each other count as one (`Points.independent`). It is made larger because robust weights fall
+    with the error (`Points.stiffness`; Huber, Robust Statistics, 1981, section 7.6) and because the
+    unknowns were fitted to the same frames (the jackknife of MacKinnon and White 1985, with the mean
+    leverage).
     """
     sigma = prior.sigma(len(views.late_s))
     shape = sigma.shape
@@ -156,7 +162,9 @@ def covariance(views: Views, points: Points, points_m: Array, prior: Prior) -> A
     left, _, _ = np.linalg.svd(tangent, full_matrices=True)
     free = left[:, tangent.shape[1] :]  # everything that is no similarity
     inverse = np.linalg.inv(free.T @ (J.T @ J + np.eye(sigma.size)) @ free)
-    spread = inverse @ (free.T @ (pull.T @ pull) @ free) @ inverse / points.independent
+    n_frames, n_fitted = len(pull), free.shape[1]
+    larger = (n_frames / max(n_frames - n_fitted, 1)) ** 2 / points.stiffness**2
+    spread = larger * inverse @ (free.T @ (pull.T @ pull) @ free) @ inverse / points.independent
     full = free @ spread @ free.T * np.outer(sigma, sigma)
     return np.asarray(full.reshape(*shape, *shape))
 

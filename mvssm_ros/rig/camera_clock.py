@@ -17,52 +17,63 @@ from statistics import median, median_low
 _SECOND_NS = 1_000_000_000
 _KEPT = 60  # seconds of leads
 _ENOUGH = 10  # seconds of leads for a slope
+_LEVEL = 20  # the latest of them, for the lead now
 _STEP_NS = 100_000_000  # a lead that changes by more in a second: the clock was set, begin anew
 
 
 class CameraClock:
-    """The lead of one camera's stamps over their arrival. Times in ns."""
+    """The lead of one camera's stamps over their arrival. Times in ns.
+
+    The line is fitted when it is asked for, not when an image comes.
+    """
 
     def __init__(self) -> None:
-        self.lead_ns: float | None = None  # now; None before the first image
-        self.slope: float | None = None  # of the lead, ns per ns; None until it is known
         self.settled = False  # true once a whole second of images has been seen
         self._second: int | None = None  # the one in progress
         self._best_ns = 0  # largest lead in it
-        self._leads: deque[tuple[int, int]] = deque(maxlen=_KEPT)  # (second, largest lead)
+        self._seconds: deque[int] = deque(maxlen=_KEPT)  # those that are over
+        self._leads_ns: deque[int] = deque(maxlen=_KEPT)  # the largest lead in each
+        self._line: tuple[float, float | None] | None = None  # (lead, slope); None: fit it anew
 
     def add(self, stamp_ns: int, arrival_ns: int) -> bool:
-        """Take one image. Returns whether the estimate has changed."""
-        lead, second = stamp_ns - arrival_ns, arrival_ns // _SECOND_NS
-        changed = False
-        if self._second is not None and second <= self._second:  # threads may overtake each other
+        """Take one image. Returns whether the estimate has changed, as a second is over."""
+        lead, second, before = stamp_ns - arrival_ns, arrival_ns // _SECOND_NS, self._second
+        if before is not None and second <= before:  # threads may overtake each other
             self._best_ns = max(lead, self._best_ns)
-        else:
-            if self._second is not None:
-                self._fit(self._second, self._best_ns)
-                changed = True
-            self._second, self._best_ns = second, lead
-        if not self.settled:  # better than nothing
-            self.lead_ns = float(self._best_ns)
-        return changed
+            return False
+        if before is not None:
+            if self._leads_ns and abs(self._leads_ns[-1] - self._best_ns) > _STEP_NS:
+                self._leads_ns.clear()
+                self._seconds.clear()
+            self._leads_ns.append(self._best_ns)
+            self._seconds.append(before)
+            self.settled, self._line = True, None
+        self._second, self._best_ns = second, lead
+        return before is not None
 
-    def _fit(self, second: int, lead_ns: int) -> None:
-        """A second is over: fit the line anew."""
-        if self._leads and abs(self._leads[-1][1] - lead_ns) > _STEP_NS:
-            self._leads.clear()
-        self._leads.append((second, lead_ns))
-        self.settled = True
-        self.slope = _slope(list(self._leads)) if len(self._leads) >= _ENOUGH else None
-        step = (self.slope or 0.0) * _SECOND_NS
-        self.lead_ns = median([lead + step * (second - s) for s, lead in self._leads])
+    @property
+    def lead_ns(self) -> float | None:
+        """Now; None before the first image."""
+        if self.settled:
+            return self._fit()[0]
+        return None if self._second is None else float(self._best_ns)  # better than nothing
 
+    @property
+    def slope(self) -> float | None:
+        """Of the lead, ns per ns; None until it is known."""
+        return self._fit()[1] if self.settled else None
 
-def _slope(leads: list[tuple[int, int]]) -> float:
-    """From the medians of the first and of the last third, ns per ns."""
-    third = len(leads) // 3
-    first, last = leads[:third], leads[-third:]
-    rise = median([lead for _, lead in last]) - median([lead for _, lead in first])
-    return rise / ((last[third // 2][0] - first[third // 2][0]) * _SECOND_NS)
+    def _fit(self) -> tuple[float, float | None]:
+        if self._line is None:
+            seconds, leads_ns, slope = list(self._seconds), list(self._leads_ns), None
+            if len(seconds) >= _ENOUGH:
+                third = len(seconds) // 3
+                run = median(seconds[-third:]) - median(seconds[:third])
+                rise = median(leads_ns[-third:]) - median(leads_ns[:third])
+                slope = rise / (run * _SECOND_NS)
+            since_ns = (seconds[-1] - median(seconds[-_LEVEL:])) * _SECOND_NS
+            self._line = median(leads_ns[-_LEVEL:]) + (slope or 0.0) * since_ns, slope
+        return self._line
 
 
 class RigClocks:
@@ -71,7 +82,8 @@ class RigClocks:
 
     def __init__(self, cameras: Iterable[str]) -> None:
         self._clocks = {name: CameraClock() for name in cameras}
-        self.shifts_ns: dict[str, int] = {}  # by `compare`: offsets of the cameras that are settled
+        self._leads_ns: dict[str, float] = {}  # of the cameras that are settled
+        self.shifts_ns: dict[str, int] = {}  # by `compare`: their offsets
 
     def add(self, camera: str, stamp_ns: int, arrival_ns: int) -> bool:
         """Take one image. Returns whether the estimate of its camera has changed."""
@@ -83,13 +95,11 @@ class RigClocks:
         Returns whether the rig's clock has been set: another camera's is the middle one now and
         differs a lot, so that the shifts of all have changed.
         """
-        leads = {
-            name: clock.lead_ns
-            for name, clock in self._clocks.items()
-            if clock.settled and clock.lead_ns is not None
-        }
-        middle, before = median_low(leads.values()), self.shifts_ns
-        self.shifts_ns = {name: round(lead - middle) for name, lead in leads.items()}
+        lead_ns = self._clocks[camera].lead_ns
+        if lead_ns is not None:
+            self._leads_ns[camera] = lead_ns
+        middle_ns, before = median_low(self._leads_ns.values()), self.shifts_ns
+        self.shifts_ns = {name: round(lead - middle_ns) for name, lead in self._leads_ns.items()}
         return any(
             abs(self.shifts_ns[name] - shift) > _STEP_NS
             for name, shift in before.items()

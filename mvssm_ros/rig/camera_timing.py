@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from mvssm_ros.rig.stamp_forecast import StampForecast
+
 _RATE_WINDOW = 31  # stamps kept per camera to tell its rate
 
 
@@ -22,6 +24,7 @@ class CameraTiming:
     last_arrival_ns: int | None = None
     recent_stamps_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
     recent_arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
+    forecast: StampForecast = field(default_factory=StampForecast)
 
     @property
     def period_ns(self) -> float | None:
@@ -41,12 +44,14 @@ class CameraTiming:
         self.last_arrival_ns = now_ns
         self.recent_stamps_ns.append(stamp_ns)
         self.recent_arrivals_ns.append(now_ns)
+        self.forecast.note(stamp_ns)
 
     def forget(self) -> None:
         """Time was set back: the times mean nothing any more, the counts stay."""
         self.last_stamp_ns = self.last_arrival_ns = None
         self.recent_stamps_ns.clear()
         self.recent_arrivals_ns.clear()
+        self.forecast = StampForecast()
 
 
 def _mean_step(times_ns: deque[int]) -> float | None:

@@ -20,7 +20,7 @@ import torch
 
 from mvssm_ros.geometry.cameras import MIN_DEPTH_M, Cameras, distort, project, undistort
 from mvssm_ros.geometry.triangulation import triangulate_twice
-from mvssm_ros.rig.people_in_views import SeenJoints
+from mvssm_ros.rig.observed_people import SeenJoints
 
 Array = npt.NDArray[np.float64]
 

@@ -10,11 +10,13 @@ import torch
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig import diagnosis
+from mvssm_ros.rig.association import Tolerance
 from mvssm_ros.rig.diagnosis import Correction, Finding, diagnose
 from mvssm_ros.rig.keypoint_sequence import KeypointSequence, load_keypoints
-from mvssm_ros.rig.people_in_views import seen_joints
+from mvssm_ros.rig.observed_people import seen_joints
 from mvssm_ros.rig.rig_file import Rig
 
+TOLERANCE = Tolerance(np.deg2rad(5.0), 0.2)  # how wrong a calibration may be to be looked at
 _MAX_FRAMES = 200
 _HEIGHT_M = 1.0  # where people are, roughly, above the floor
 _NEARLY = 0.05  # other causes that leave at most so much more than the best are told
@@ -51,7 +53,7 @@ def check_with_people(rig: Rig, path: str | Path) -> list[str]:
 def find(rig: Rig, sequence: KeypointSequence) -> tuple[list[Finding], int]:
     """`diagnose` for the cameras of a sequence, and how many people are seen at most."""
     cameras = rig.to_cameras(sequence.cameras, dtype=torch.float64)
-    joints = seen_joints(sequence, cameras, _MAX_FRAMES)
+    joints = seen_joints(sequence, cameras, TOLERANCE, _MAX_FRAMES)
     middle = np.array([*rig.space.center_m, rig.space.floor_m + _HEIGHT_M])
     return diagnose(cameras, joints, middle), joints.n_people
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import skeleton_map
-from mvssm_ros.rig.keypoint_sequence import KeypointSequence, make_sequence
+from mvssm_ros.rig.keypoint_sequence import KeypointSequence, gather
 
 _TYPE = "mvssm_ros/msg/Keypoints2DArray"
 _PEOPLE = npt.NDArray[np.float64]
@@ -21,8 +21,7 @@ def load_keypoint_bag(path: str | Path, cameras: Iterable[str]) -> KeypointSeque
     """Read the keypoints of the cameras that the bag has.
 
     A camera's topic is the one with its name between slashes, such as /cam01/keypoints. Frames are
-    the stamps of the camera with the most messages; the others give what is nearest in time, if
-    within half a period.
+    made as `gather` says.
 
     Args:
         path: the bag's folder.
@@ -57,13 +56,7 @@ def load_keypoint_bag(path: str | Path, cameras: Iterable[str]) -> KeypointSeque
         raise UserError(f"{where}: cannot be read: {error or type(error).__name__}") from error
     if len(by_camera) < 2:
         raise UserError(f"{where}: has messages of {len(by_camera)} camera, expected two or more")
-    stamps, frames = _frames(by_camera)
-    most = max(len(people) for frame in frames for people in frame)
-    keypoints = np.zeros((len(frames), len(by_camera), most, 15, 3))
-    for row, frame in zip(keypoints, frames, strict=True):
-        for slots, people in zip(row, frame, strict=True):
-            slots[: len(people)] = people
-    return make_sequence(list(by_camera), stamps, keypoints, "panoptic15", where)
+    return gather(by_camera, where)
 
 
 def _owners(topics: list[str], cameras: list[str], where: str) -> dict[str, str]:
@@ -96,21 +89,3 @@ def _people(message: Any, where: str) -> _PEOPLE:
             )
         row[:] = np.stack([person.x, person.y, person.confidence], axis=-1)
     return np.asarray(mapping.apply(people), np.float64)
-
-
-def _frames(
-    by_camera: dict[str, dict[int, _PEOPLE]],
-) -> tuple[npt.NDArray[np.int64], list[list[_PEOPLE]]]:
-    """Stamps [F], and per frame and camera the people nearest in time (none: empty)."""
-    sorted_stamps = {name: np.array(sorted(seen), np.int64) for name, seen in by_camera.items()}
-    stamps = max(sorted_stamps.values(), key=len)
-    within = 0.5 * float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
-    nobody = np.zeros((0, 15, 3))
-    frames = []
-    for stamp in stamps.tolist():
-        frame = []
-        for name, own in sorted_stamps.items():
-            nearest = int(own[np.abs(own - stamp).argmin()])
-            frame.append(by_camera[name][nearest] if abs(nearest - stamp) <= within else nobody)
-        frames.append(frame)
-    return stamps, frames

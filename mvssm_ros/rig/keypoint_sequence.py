@@ -10,9 +10,12 @@ A NumPy archive (.npz, `numpy.savez`) with
 
 from __future__ import annotations
 
+import math
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +25,7 @@ from mvssm_ros.geometry.skeletons import skeleton_map
 
 _KEYS = ("keypoints", "stamps_ns", "cameras")
 _MAX_NUMBERS = 200_000_000  # in keypoints: 1.6 GB
+_MAX_REST_BYTES = 100_000_000  # of everything else in the archive
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +79,10 @@ def load_keypoints(path: str | Path) -> KeypointSequence:
                     f"{where}: lacks {', '.join(lacking)}; expected {', '.join(_KEYS)}, found"
                     f" {', '.join(archive.files) or 'nothing'}"
                 )
+            _check_unpacked(path, where)
             keypoints, stamps, cameras = (archive[key] for key in _KEYS)
             skeleton = str(archive["skeleton"]) if "skeleton" in archive.files else "panoptic15"
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(
@@ -106,8 +111,7 @@ def make_sequence(
             f"{where}: keypoints: expected numbers [frames, cameras, people, joints, 3] (x px, y px,"
             f" confidence), got {_describe(values)}"
         )
-    if values.size > _MAX_NUMBERS:
-        raise UserError(f"{where}: keypoints: {values.size} numbers are too many, thin the frames")
+    check_size(values.shape, where)
     if stamps.dtype.kind not in "iu" or stamps.shape != values.shape[:1]:
         raise UserError(
             f"{where}: stamps_ns: expected {values.shape[0]} integers (ns), one a frame, got"
@@ -125,6 +129,64 @@ def make_sequence(
         )
     values = skeleton_map(skeleton).apply(_absent_as_zero(values.astype(np.float64), where))
     return KeypointSequence(tuple(listed), stamps, values.astype(np.float64))
+
+
+def gather(
+    by_camera: Mapping[str, Mapping[int, npt.NDArray[np.floating[Any]]]], where: str
+) -> KeypointSequence:
+    """Frames out of what each camera saw at its own stamps.
+
+    Frames are the stamps of the camera with the most; the others give what is nearest in time, if
+    within half a period.
+
+    Args:
+        by_camera: per camera and stamp (ns) the people of one image, [P, 15, 3] panoptic15.
+        where: names the source in errors.
+
+    Raises:
+        UserError: fewer than two cameras, or values that `make_sequence` refuses.
+    """
+    seen = {name: stamped for name, stamped in by_camera.items() if stamped}
+    if len(seen) < 2:
+        raise UserError(
+            f"{where}: has messages of {len(seen)} of the cameras, expected two or more"
+        )
+    sorted_ns = {name: np.array(sorted(stamped), np.int64) for name, stamped in seen.items()}
+    stamps = max(sorted_ns.values(), key=len)
+    within = 0.5 * float(np.median(np.diff(stamps))) if len(stamps) > 1 else 0.0
+    most = max(len(people) for stamped in seen.values() for people in stamped.values())
+    shape = (len(stamps), len(seen), most, 15, 3)
+    check_size(shape, where)
+    keypoints = np.zeros(shape)
+    for view, (name, own) in enumerate(sorted_ns.items()):
+        after = np.searchsorted(own, stamps).clip(0, len(own) - 1)
+        before = (after - 1).clip(0)
+        nearest = np.where(
+            np.abs(own[before] - stamps) <= np.abs(own[after] - stamps), before, after
+        )
+        for frame in np.flatnonzero(np.abs(own[nearest] - stamps) <= within):
+            people = seen[name][int(own[nearest[frame]])]
+            keypoints[frame, view, : len(people)] = people
+    return make_sequence(list(seen), stamps, keypoints, "panoptic15", where)
+
+
+def check_size(shape: tuple[int, ...], where: str) -> None:
+    """Raise UserError where keypoints of this shape are too many."""
+    if math.prod(shape) > _MAX_NUMBERS:
+        raise UserError(
+            f"{where}: keypoints: {math.prod(shape)} numbers are too many, thin the frames"
+        )
+
+
+def _check_unpacked(path: Path, where: str) -> None:
+    """Before anything is unpacked: a small archive can hold a terabyte of zeros.
+
+    The sizes it declares hold: Python's zipfile gives no more than these.
+    """
+    with zipfile.ZipFile(path) as packed:
+        size = sum(member.file_size for member in packed.infolist())
+    if size > 8 * _MAX_NUMBERS + _MAX_REST_BYTES:
+        raise UserError(f"{where}: unpacks to {size / 1e9:.1f} GB, thin the frames")
 
 
 def _absent_as_zero(values: npt.NDArray[np.float64], where: str) -> npt.NDArray[np.float64]:

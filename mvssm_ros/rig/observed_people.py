@@ -1,19 +1,21 @@
-"""From associated 2D poses to points for the bundle adjustment: starts, weights, velocities."""
+"""From associated 2D poses to points: starts, weights and velocities, for the bundle adjustment and
+for the check of a calibration."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.geometry.triangulation import rays_world
-from mvssm_ros.rig.association import Groups
+from mvssm_ros.rig.association import Groups, Tolerance, associate
 from mvssm_ros.rig.bundle import Points, Views, residuals, triangulate
+from mvssm_ros.rig.keypoint_sequence import KeypointSequence
+from mvssm_ros.rig.motion import slopes, tracks
 
 Array = npt.NDArray[np.float64]
 
@@ -22,8 +24,10 @@ _NOISE_PX = 1.0  # and in the image, at a long side of 960 px
 _MIN_ANGLE_RAD = np.deg2rad(3.0)  # rays of a point must differ by so much
 _MOST_PAIRS = 28  # of views, that are tried for a start
 _CAUCHY = 2.0  # standard deviations at which an error counts half
-_TRACK_M = (0.15, 2.5)  # a person may move so far between frames: m, and m/s
 _WINDOW_S = 0.35  # before and after, for velocities
+_SAME_ERROR_NS = 1_000_000_000  # a detector errs alike on one person for up to so long
+_IMAGE_WINDOW_S = 0.1  # for velocities in the images
+_STRETCH = 5  # frames that follow each other, so that motion is seen
 _MAX_SPEED_MPS = 8.0
 
 
@@ -98,7 +102,10 @@ def robust(points: Points, views: Views, points_m: Array) -> Points:
         return points
     scale = max(float(np.median(size[used])) / 1.177, 1e-3)  # 1.177: median of a Rayleigh error
     falls = 1 / (1 + (size / (_CAUCHY * scale)) ** 2)
-    return replace(points, weight=points.weight * falls * points.independent / scale**2)
+    weight = points.weight * falls * points.independent / scale**2
+    # the slope of error / (1 + error^2) in two dimensions is falls^2, on the mean of all directions
+    stiffness = float((weight * falls).sum() / weight.sum())
+    return replace(points, weight=weight, stiffness=stiffness)
 
 
 def settle(points: Points, views: Views, points_m: Array, rounds: int = 3) -> tuple[Points, Array]:
@@ -110,56 +117,93 @@ def settle(points: Points, views: Views, points_m: Array, rounds: int = 3) -> tu
     return weighted, triangulate(views, weighted, points_m)
 
 
+def independent_share(
+    groups: Groups,
+    points: Points,
+    views: Views,
+    points_m: Array,
+    stamps_ns: npt.NDArray[np.int64],
+) -> float:
+    """Share of the frames whose errors are independent, from the errors themselves.
+
+    A detector errs alike on one person for a while: errors of the same joint in the same view,
+    within a second, are multiplied with each other; if they are nothing alike the share is 1.
+    It is never less than one frame a second.
+
+    Args:
+        points: with robust weights.
+    """
+    n_views = len(points.weight)
+    error = residuals(views, points, points_m) * np.sqrt(points.weight)[..., None]
+    by_person = error.reshape(n_views, -1, 15, 2).swapaxes(0, 1).reshape(len(groups.frame), -1)
+    known = ((points.weight > 0).sum(0) >= 2).reshape(-1, 15)
+    alike = 0.0
+    for track in tracks(groups, points_m.reshape(-1, 15, 3), known, stamps_ns):
+        t, errors = stamps_ns[groups.frame[track]], by_person[track]
+        near = np.abs(t[:, None] - t) <= _SAME_ERROR_NS
+        alike += float((near * (errors @ errors.T)).sum())
+    frames = np.unique(groups.frame)
+    least = len(np.unique(stamps_ns[frames] // _SAME_ERROR_NS)) / len(frames)
+    total = float((by_person**2).sum())
+    return float(np.clip(total / alike, least, 1.0)) if alike > 0 else 1.0
+
+
 def velocities(
     groups: Groups, points: Points, points_m: Array, stamps_ns: npt.NDArray[np.int64]
 ) -> Array:
-    """Velocity of every point [N, 3] m/s from the same person's neighbouring frames.
-
-    A straight line through the positions within 0.35 s; the frame itself does not count, so that
-    its errors do not look like motion. 0 where there are fewer than two others.
-    """
+    """Velocity of every point [N, 3] m/s from the same person's neighbouring frames; 0: unknown."""
     joints = points_m.reshape(-1, 15, 3)
     known = ((points.weight > 0).sum(0) >= 2).reshape(-1, 15)
     seconds = (stamps_ns[groups.frame] - stamps_ns[0]) * 1e-9
-    out = np.zeros_like(joints)
-    for track in _tracks(groups.frame, seconds, joints, known):
-        t = seconds[track]
-        for row, now in zip(track, t, strict=True):
-            near = track[(np.abs(t - now) <= _WINDOW_S) & (track != row)]
-            dt = (seconds[near] - now)[:, None, None]
-            w = known[near][..., None].astype(np.float64)
-            total = np.maximum(w.sum(0), 1e-9)
-            t_mean = (w * dt).sum(0) / total
-            x_mean = (w * joints[near]).sum(0) / total
-            spread = (w * (dt - t_mean) ** 2).sum(0)
-            slope = (w * (dt - t_mean) * (joints[near] - x_mean)).sum(0) / np.maximum(spread, 1e-9)
-            enough = (w.sum(0) >= 2) & known[row][:, None]
-            speed = np.linalg.norm(slope, axis=-1, keepdims=True)
-            out[row] = np.where(enough & (speed < _MAX_SPEED_MPS), slope, 0.0)
-    return out.reshape(-1, 3)
+    persons = tracks(groups, joints, known, stamps_ns)
+    out = slopes(persons, seconds, joints, known, _WINDOW_S)
+    speed = np.linalg.norm(out, axis=-1, keepdims=True)
+    return np.where(speed < _MAX_SPEED_MPS, out, 0.0).reshape(-1, 3)
 
 
-def _tracks(
-    frame: npt.NDArray[np.int64], seconds: Array, joints: Array, known: npt.NDArray[np.bool_]
-) -> list[npt.NDArray[np.int64]]:
-    """Rows of the same person in consecutive frames."""
-    track_of = np.full(len(frame), -1)
-    frames = np.unique(frame)
-    count = 0
-    for i, f in enumerate(frames):
-        now = np.flatnonzero(frame == f)
-        if i:
-            before = np.flatnonzero(frame == frames[i - 1])
-            both = known[before][:, None] & known[now][None]
-            apart = np.linalg.norm(joints[before][:, None] - joints[now][None], axis=-1)
-            shared = both.sum(-1)
-            distance = (apart * both).sum(-1) / np.maximum(shared, 1)
-            distance = np.where(shared >= 3, distance, 1e3)
-            reach = _TRACK_M[0] + _TRACK_M[1] * (seconds[now[0]] - seconds[before[0]])
-            for a, b in zip(*linear_sum_assignment(distance), strict=True):
-                if distance[a, b] < reach:
-                    track_of[now[b]] = track_of[before[a]]
-        for row in now[track_of[now] < 0]:
-            track_of[row] = count
-            count += 1
-    return [np.flatnonzero(track_of == k) for k in range(count)]
+@dataclass(frozen=True, eq=False)
+class SeenJoints:
+    """N joints of people, each seen by two views or more of T."""
+
+    pixels: Array  # [T, N, 2] raw px, 0 where not seen
+    seen: npt.NDArray[np.bool_]  # [T, N]
+    velocity: Array  # [T, N, 2] px/s of that joint in that view, 0 where unknown
+    n_people: int  # at most, in one frame
+
+
+def seen_joints(
+    sequence: KeypointSequence, cameras: Cameras, tolerance: Tolerance, max_frames: int
+) -> SeenJoints:
+    """The joints of the people in all views, and how they move in the images.
+
+    Args:
+        sequence: its cameras in the order of ``cameras``.
+        cameras: [T] float64.
+        tolerance: how wrong they may be.
+        max_frames: so many are looked at, in stretches evenly over the sequence.
+    """
+    n = len(sequence.stamps_ns)
+    if n > max_frames:
+        starts = np.linspace(0, n - _STRETCH, max_frames // _STRETCH).round().astype(np.int64)
+        sequence = sequence.frames(np.unique(starts[:, None] + np.arange(_STRETCH)))
+    groups = associate(cameras, sequence.keypoints, tolerance)
+    points, points_m = points_of(groups, sequence.keypoints, cameras)
+    n_views, n_points = points.weight.shape
+    if not n_points:
+        return SeenJoints(points.pixels_px, points.weight > 0, points.pixels_px, 0)
+    seen = points.weight > 0
+    joints = points_m.reshape(-1, 15, 3)
+    known = seen.any(0).reshape(-1, 15)
+    persons = tracks(groups, joints, known, sequence.stamps_ns)
+    seconds = (sequence.stamps_ns[groups.frame] - sequence.stamps_ns[0]) * 1e-9
+    velocity = [
+        slopes(persons, seconds, px.reshape(-1, 15, 2), own.reshape(-1, 15), _IMAGE_WINDOW_S)
+        for px, own in zip(points.pixels_px, seen, strict=True)
+    ]
+    keep = seen.any(0)
+    return SeenJoints(
+        pixels=(points.pixels_px * seen[..., None])[:, keep],
+        seen=seen[:, keep],
+        velocity=np.stack(velocity).reshape(n_views, n_points, 2)[:, keep],
+        n_people=int(np.bincount(groups.frame).max()),
+    )

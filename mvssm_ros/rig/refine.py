@@ -2,11 +2,13 @@
 
 Rounds of: find out which 2D poses show one person with the calibration as it is, triangulate the
 joints without outliers, adjust the bundle with robust weights; each round trusts the calibration
-more. Half of the frames are held out: they say whether the result is better.
+more. Half of the frames are held out: they say whether what was learnt from the other half is
+better. If it is, the result is adjusted once more, to all frames, from there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,13 +20,20 @@ from mvssm_ros.rig import gauge
 from mvssm_ros.rig.association import Groups, Tolerance, associate
 from mvssm_ros.rig.bundle import Points, Prior, Views, covariance, residuals, solve, triangulate
 from mvssm_ros.rig.keypoint_sequence import KeypointSequence
-from mvssm_ros.rig.observed_people import points_of, robust, settle, velocities
+from mvssm_ros.rig.observed_people import (
+    independent_share,
+    points_of,
+    robust,
+    settle,
+    velocities,
+)
 from mvssm_ros.rig.rig_file import Rig
 
 Array = npt.NDArray[np.float64]
 
-_ROUNDS = (1.0, 0.4, 0.15, 0.1)  # what is left of the expected error, for the association
-_REWEIGHTED = (2, 2, 3, 4)  # solves of each round, with renewed weights
+# What is left of the expected error, for the association; and solves, with renewed weights.
+_ROUNDS = ((1.0, 2), (0.4, 2), (0.15, 3), (0.1, 4))
+_LAST_ROUND = _ROUNDS[-1:]  # with all frames, from where half of them led
 _BLOCKS = 10  # alternate stretches of frames are held out
 _MOST_FRAMES = 600
 _MOST_WORK = 40_000  # frames times cameras squared: what the Jacobian's size grows with
@@ -32,7 +41,7 @@ _LEAST_GAIN, _LEAST_GAIN_PX = 0.01, 0.02  # of the held-out error: less is no im
 _MIN_POINTS = 60  # joints that two cameras must have seen together, to be connected
 _PRINCIPAL_POINT_SHARE = 0.01  # of the long side: how far it is expected to be off
 _LATE_S = 0.1
-_SAME_ERROR_NS = 1_000_000_000  # a detector errs alike on one person for about so long
+_UNSURE_DEG, _UNSURE_M = 0.4, 0.02  # standard deviations that deserve a remark
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,8 @@ class CameraResult:
     """What became of one camera. Standard deviations (sigma): root of the sum over the axes.
 
     late_s: how long after its stamp an image is taken, but for a delay common to all cameras.
+    pose_covariance: of the optical frame's pose in the reference frame: place (m), turn about the
+        reference frame's axes (rad); what moves, turns or scales the rig as a whole is not in it.
     """
 
     name: str
@@ -62,6 +73,12 @@ class CameraResult:
     late_s: float
     before_px: float  # median reprojection error of the held-out frames; NaN: not seen
     after_px: float
+    pose_covariance: Array  # [6, 6]
+
+    @property
+    def unsure(self) -> bool:
+        """Whether it remains so uncertain that the user should know."""
+        return self.refined and (self.sigma_deg > _UNSURE_DEG or self.sigma_m > _UNSURE_M)
 
 
 @dataclass(frozen=True)
@@ -71,20 +88,27 @@ class Refinement:
     rig: Rig
     cameras: tuple[CameraResult, ...]
     before_px: float  # median reprojection error of the held-out frames, raw px
-    after_px: float
+    after_px: float  # the same, of the rig learnt from the other half
     scale: float  # by which the adjusted rig was scaled to fit the given one
-    n_frames: tuple[int, int]  # used, held out
+    n_frames: tuple[int, int]  # learnt from, held out; if improved, then adjusted to both
     n_people: tuple[int, int]  # found in them, summed over frames
 
     @property
     def improved(self) -> bool:
         """Whether the held-out error fell by 1 % and 0.02 px or more; less may be chance."""
-        gain = self.before_px - self.after_px
-        return gain >= max(_LEAST_GAIN * self.before_px, _LEAST_GAIN_PX)
+        return _better(self.before_px, self.after_px)
 
 
-def refine_rig(rig: Rig, sequence: KeypointSequence, settings: Settings = Settings()) -> Refinement:
+def refine_rig(
+    rig: Rig,
+    sequence: KeypointSequence,
+    settings: Settings = Settings(),
+    before_step: Callable[[], None] = lambda: None,
+) -> Refinement:
     """Refine the extrinsics of a rig from people's 2D keypoints.
+
+    Args:
+        before_step: called every second or so; what it raises ends the work.
 
     Raises:
         UserError: cameras that the rig does not have or that lack a calibration, too few frames, or
@@ -101,44 +125,97 @@ def refine_rig(rig: Rig, sequence: KeypointSequence, settings: Settings = Settin
         raise UserError(f"keypoints: are of {len(names)} camera, expected two or more of the rig")
     sequence = sequence.views(names)
     given = Views(rig.to_cameras(names, torch.float64), np.zeros(len(names)))
-    learn, check = _split(sequence, settings)
+    sequence = _thinned(sequence, settings)
+    learn, check = _halves(sequence)
     prior = _prior(given, settings)
 
-    views = given
-    for share, repeats in zip(_ROUNDS, _REWEIGHTED, strict=True):
-        groups = associate(views.cameras, learn.keypoints, _tolerance(settings, share))
-        points, points_m = points_of(groups, learn.keypoints, views.cameras)
+    half = learnt = _learn(given, given, learn, prior, settings, _ROUNDS, before_step)
+    before, after, people_held = _held_out(given, half.views, check, settings)
+    if not np.isfinite(before).any():
+        raise UserError("keypoints: nobody was found in the held-out half of the frames")
+    if _better(_median(before), _median(after)):
+        learnt = _learn(given, half.views, sequence, prior, settings, _LAST_ROUND, before_step)
+    refined, cameras = _results(rig, given, learnt, names, before, after)
+    return Refinement(
+        rig=refined,
+        cameras=cameras,
+        before_px=_median(before),
+        after_px=_median(after),
+        scale=learnt.scale,
+        n_frames=(len(learn.stamps_ns), len(check.stamps_ns)),
+        n_people=(half.n_people, people_held),
+    )
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What was found from some frames."""
+
+    views: Views
+    scale: float
+    seen: npt.NDArray[np.bool_]  # [T] cameras that see enough people with others
+    spread: Array  # [T, k, T, k] covariance
+    n_people: int  # in all frames
+
+
+def _learn(
+    given: Views,
+    views: Views,
+    sequence: KeypointSequence,
+    prior: Prior,
+    settings: Settings,
+    rounds: tuple[tuple[float, int], ...],
+    before_step: Callable[[], None],
+) -> _Learnt:
+    """Adjust the views, from where they are, to what they saw.
+
+    Raises:
+        UserError: nobody was seen by two cameras.
+    """
+    for share, repeats in rounds:
+        before_step()
+        groups = associate(views.cameras, sequence.keypoints, _tolerance(settings, share))
+        points, points_m = points_of(groups, sequence.keypoints, views.cameras)
         seen = _connected(points)
         if not seen.any():
-            raise UserError(_too_few(groups, points, names))
-        points = replace(_only(points, seen), independent=_independent(learn, groups))
+            raise UserError(_too_few(groups, points, sequence.cameras))
+        points = _only(points, seen)
         for _ in range(repeats):
+            before_step()
             weighted, points_m = settle(points, views, points_m)
+            share_of_frames = independent_share(
+                groups, weighted, views, points_m, sequence.stamps_ns
+            )
+            points = replace(points, independent=share_of_frames)
+            weighted = robust(points, views, points_m)
             if settings.time_offsets:
-                flow = velocities(groups, weighted, points_m, learn.stamps_ns)
+                flow = velocities(groups, weighted, points_m, sequence.stamps_ns)
                 points = replace(points, velocity_mps=flow)
                 weighted = replace(weighted, velocity_mps=flow)
             views, points_m = solve(views, given, weighted, points_m, prior)
     spread = covariance(views, robust(points, views, points_m), points_m, prior)
     views, scale = gauge.align(views, given, prior.angle_rad, prior.position_m, seen)
-    errors_px = _held_out(given, views, check, settings)
-    return _result(rig, given, views, seen, spread, errors_px, scale, learn, check, groups)
+    return _Learnt(views, scale, seen, spread, len(groups.frame))
 
 
-def _split(
-    sequence: KeypointSequence, settings: Settings
-) -> tuple[KeypointSequence, KeypointSequence]:
-    """Every second of ten stretches of frames to learn from, the others to check with."""
+def _thinned(sequence: KeypointSequence, settings: Settings) -> KeypointSequence:
+    """No more frames than can be handled."""
     n = len(sequence.stamps_ns)
     if n < 4:
         raise UserError(f"keypoints: hold {n} frames, expected some seconds of people walking")
     most = int(np.clip(_MOST_WORK // len(sequence.cameras) ** 2, 4 * _BLOCKS, _MOST_FRAMES))
-    if n > most:
-        chosen = np.linspace(0, n - 1, most).round().astype(np.int64)
-        if settings.time_offsets:  # motion is seen in frames that follow each other
-            starts = np.linspace(0, n - most // _BLOCKS, _BLOCKS).round().astype(np.int64)
-            chosen = np.unique(starts[:, None] + np.arange(most // _BLOCKS))
-        sequence, n = sequence.frames(chosen), len(chosen)
+    if n <= most:
+        return sequence
+    chosen = np.linspace(0, n - 1, most).round().astype(np.int64)
+    if settings.time_offsets:  # motion is seen in frames that follow each other
+        starts = np.linspace(0, n - most // _BLOCKS, _BLOCKS).round().astype(np.int64)
+        chosen = np.unique(starts[:, None] + np.arange(most // _BLOCKS))
+    return sequence.frames(chosen)
+
+
+def _halves(sequence: KeypointSequence) -> tuple[KeypointSequence, KeypointSequence]:
+    """Every second of ten stretches of frames to learn from, the others to check with."""
+    n = len(sequence.stamps_ns)
     block = np.arange(n) * min(_BLOCKS, n) // n
     return (
         sequence.frames(np.flatnonzero(block % 2 == 0)),
@@ -171,13 +248,6 @@ def _connected(points: Points) -> npt.NDArray[np.bool_]:
     return np.asarray(linked[linked.sum(1).argmax()])
 
 
-def _independent(sequence: KeypointSequence, groups: Groups) -> float:
-    """Share of the frames with people whose errors are independent: one a second."""
-    frames = np.unique(groups.frame)
-    seconds = np.unique(sequence.stamps_ns[frames] // _SAME_ERROR_NS)
-    return len(seconds) / len(frames)
-
-
 def _only(points: Points, seen: npt.NDArray[np.bool_]) -> Points:
     weight = points.weight * seen[:, None]
     return replace(points, weight=weight * ((weight > 0).sum(0) >= 2))
@@ -188,7 +258,7 @@ def _held_out(
 ) -> tuple[Array, Array, int]:
     """Reprojection errors [T, N] px of the same 2D joints by the given and by the refined views;
     NaN where not seen. And the number of people."""
-    groups = associate(views.cameras, check.keypoints, _tolerance(settings, _ROUNDS[-1]))
+    groups = associate(views.cameras, check.keypoints, _tolerance(settings, _ROUNDS[-1][0]))
     errors = []
     for each in (given, views):
         points, points_m = points_of(groups, check.keypoints, each.cameras)
@@ -204,29 +274,21 @@ def _held_out(
     return before, after, len(groups.frame)
 
 
-def _result(
-    rig: Rig,
-    given: Views,
-    views: Views,
-    seen: npt.NDArray[np.bool_],
-    spread: Array,
-    errors_px: tuple[Array, Array, int],
-    scale: float,
-    learn: KeypointSequence,
-    check: KeypointSequence,
-    groups: Groups,
-) -> Refinement:
-    before, after, n_people = errors_px
-    if not np.isfinite(before).any():
-        raise UserError("keypoints: nobody was found in the held-out half of the frames")
+def _results(
+    rig: Rig, given: Views, learnt: _Learnt, names: list[str], before: Array, after: Array
+) -> tuple[Rig, tuple[CameraResult, ...]]:
+    """The rig with its new cameras, and what became of each; before and after [T, N] px."""
+    views, seen, spread = learnt.views, learnt.seen, learnt.spread
     cameras, results = dict(rig.cameras), []
-    for i, name in enumerate(learn.cameras):
+    for i, name in enumerate(names):
         old, R, center = rig.cameras[name], views.rotations[i], views.centers_m[i]
         if seen[i]:
             K = views.cameras.K[i].numpy()
             cameras[name] = replace(old, K=K, R=R, t_m=-R @ center)
         sigma = np.sqrt(np.maximum(np.diag(spread[i, :, i]), 0))  # exact input: -0
         turn = np.arccos(np.clip((np.trace(R @ given.rotations[i].T) - 1) / 2, -1, 1))
+        to_pose = np.zeros((6, 6))  # of exp(w) R: the pose's turn is -R^T w
+        to_pose[:3, 3:], to_pose[3:, :3] = np.eye(3), -R.T
         shift = (views.cameras.K - given.cameras.K)[i, :2, 2]
         results.append(
             CameraResult(
@@ -240,17 +302,14 @@ def _result(
                 late_s=float(views.late_s[i]),
                 before_px=_median(before[i]),
                 after_px=_median(after[i]),
+                pose_covariance=to_pose @ spread[i, :6, i, :6] @ to_pose.T,
             )
         )
-    return Refinement(
-        replace(rig, cameras=cameras),
-        tuple(results),
-        _median(before),
-        _median(after),
-        scale,
-        (len(learn.stamps_ns), len(check.stamps_ns)),
-        (len(groups.frame), n_people),
-    )
+    return replace(rig, cameras=cameras), tuple(results)
+
+
+def _better(before_px: float, after_px: float) -> bool:
+    return before_px - after_px >= max(_LEAST_GAIN * before_px, _LEAST_GAIN_PX)
 
 
 def _median(errors: Array) -> float:
@@ -258,7 +317,7 @@ def _median(errors: Array) -> float:
     return float(np.median(known)) if known.size else float("nan")
 
 
-def _too_few(groups: Groups, points: Points, names: list[str]) -> str:
+def _too_few(groups: Groups, points: Points, names: tuple[str, ...]) -> str:
     used = points.weight > 0
     shared = (used.astype(np.int64) @ used.T.astype(np.int64)) * ~np.eye(len(names), dtype=bool)
     return (

@@ -64,6 +64,7 @@ class Space:
     center_m: tuple[float, float] = (0.0, 0.0)  # x, y
     size_m: tuple[float, float] = (5.0, 5.0)  # along x, along y
     floor_m: float = 0.0  # z
+    assumed: tuple[str, ...] = field(default=(), compare=False)  # keys a rig file did not give
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +189,7 @@ def load_rig(path: str | Path) -> Rig:
             f"{top.at('reference_frame')}: expected a TF frame without '/' at the front and without"
             f" spaces, got {frame!r}"
         )
-    space = _read_space(top.value("space"), top.at("space")) if top.has("space") else Space()
+    space = _read_space(top.value("space") if top.has("space") else {}, top.at("space"))
     cameras = _read_cameras(top)
     rig = Rig(frame, space, cameras)
     plausibility.check(rig, where)
@@ -196,7 +197,8 @@ def load_rig(path: str | Path) -> Rig:
 
 
 def _read_space(data: Any, where: str) -> Space:
-    section = Section(data, where, ("center_m", "size_m", "floor_m"))
+    keys = ("center_m", "size_m", "floor_m")
+    section = Section(data, where, keys)
     center, size, floor = (0.0, 0.0), (5.0, 5.0), 0.0
     if section.has("center_m"):
         x, y = section.numbers("center_m", (2,), "x, y in m")
@@ -211,7 +213,7 @@ def _read_space(data: Any, where: str) -> Space:
         size = (x, y)
     if section.has("floor_m"):
         floor = section.number("floor_m")
-    return Space(center, size, floor)
+    return Space(center, size, floor, tuple(key for key in keys if not section.has(key)))
 
 
 def _read_cameras(top: Section) -> dict[str, CameraEntry]:

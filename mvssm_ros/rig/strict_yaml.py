@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.rig.text_file import read_text
 
 MAX_BYTES = 1_000_000
 _MAX_DEPTH = 50  # of nested collections
@@ -50,26 +51,11 @@ def read_yaml(path: Path, what: str) -> dict[Any, Any]:
         what: what the file is, for errors ("rig file").
 
     Raises:
-        UserError: no such file, too large, empty, not text, not YAML, tags, a key given twice, or
-            something else than a mapping at the top.
+        UserError: no such file, a folder, too large, empty, not text, not YAML, tags, a key given
+            twice, or something else than a mapping at the top.
     """
     where = f"{what} {path}"
-    try:
-        size = path.stat().st_size
-        if path.is_dir():
-            raise UserError(f"{where}: is a folder; name the YAML file in it")
-        if size > MAX_BYTES:
-            raise UserError(
-                f"{where}: has {size / 1e6:.1f} MB, expected less than 1 MB; is this another file?"
-            )
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{where}: there is no such file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{where}: is not a text file (UTF-8); is this another file?") from None
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read ({error.strerror})") from error
-    return parse_yaml(text, where)
+    return parse_yaml(read_text(path, where, MAX_BYTES), where)
 
 
 def parse_yaml(text: str, where: str) -> dict[Any, Any]:

@@ -5,7 +5,8 @@ queue per camera. The oldest image waiting opens a window ``[stamp, stamp + slop
 that has images in it, the one nearest to the slowest camera's makes the set. Where a window that
 opens a little later holds more cameras, it is taken instead. The set leaves
 
-- at once when every camera that is waited for has given its image or sent a later one;
+- at once when every camera that is waited for has given its image or sent a later one, or judged
+  by its recent stamps will not send one that could belong to it (see stamp_forecast.py);
 - at the deadline, counted from the first arrival in the window, with the cameras that are there;
 - never with fewer than ``min_cameras`` cameras: then it is dropped and counted.
 
@@ -19,13 +20,13 @@ caller passes as ``now_ns`` (the node clock, so simulated time works). No ROS in
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, bisect_right
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig.camera_clock import RigClocks
+from mvssm_ros.rig.camera_queues import CameraQueues, Head, Waiting
 from mvssm_ros.rig.camera_timing import CameraTiming
 from mvssm_ros.rig.image_set import ImageSet
 
@@ -38,17 +39,8 @@ FLUSHED = "flushed"  # image: it waited when time was set back, or when all was 
 OFFSET_UNKNOWN = "offset_unknown"  # image: compensating, and its camera's first second is not over
 
 STALE_PERIODS = 5  # a camera silent for so many of its periods is no longer waited for
+LEAVING_PER_ADD = 8  # images: a further set that would make them more is left to `catch_up`
 JUMP_BACK_NS = 500_000_000  # a stamp or a clock going back by more means: time has been set back
-
-
-class _Waiting(NamedTuple):
-    stamp_ns: int
-    arrival_ns: int
-    item: Any
-
-
-def _stamp(waiting: _Waiting) -> int:
-    return waiting.stamp_ns
 
 
 class RigSynchronizer:
@@ -109,7 +101,7 @@ class RigSynchronizer:
         self._lock = threading.Lock()
         self._outbox: deque[ImageSet | None] = deque()  # None: a reset
         self._delivering = False
-        self._queues: dict[str, deque[_Waiting]] = {name: deque() for name in cameras}
+        self._queues = CameraQueues(cameras)
         self._first_arrival_ns: int | None = None
         self._newest_now_ns: int | None = None
         self._forget()
@@ -118,7 +110,8 @@ class RigSynchronizer:
         """Take one image of one camera; may call ``on_set`` (several times) or ``on_reset``.
 
         A deadline that has passed is left to `expire`: the images that a set lacks may be waiting
-        behind this one, when the caller itself was late.
+        behind this one, when the caller itself was late. Where one image decides many sets (the
+        first of a camera that was silent), all but the first are left to `catch_up`.
         """
         with self._lock:
             if self._clock_went_back(now_ns):
@@ -128,9 +121,23 @@ class RigSynchronizer:
             shift_ns = self._clocks.shifts_ns.get(camera) if self.compensate else 0
             if shift_ns is None:
                 self._drop(camera, OFFSET_UNKNOWN)
-            elif self._insert(camera, _Waiting(stamp_ns - shift_ns, now_ns, item)):
-                self._collect(now_ns, may_expire=False)
+            else:
+                self._insert(camera, Waiting(stamp_ns - shift_ns, now_ns, item))
+            self._collect(now_ns, may_expire=False)
         self._deliver()
+
+    def catch_up(self) -> bool:
+        """Let the next sets leave that an `add` decided and left waiting. Returns whether any did.
+
+        `add` and `expire` do it too; this does it now, and like `add` never holds the lock for long.
+        """
+        if not self._unfinished:
+            return False
+        with self._lock:
+            if self._newest_now_ns is not None:
+                self._collect(self._newest_now_ns, may_expire=False)
+        self._deliver()
+        return True
 
     def expire(self, now_ns: int) -> None:
         """Give up waiting where the deadline has passed. Call it now and then with the clock."""
@@ -154,7 +161,9 @@ class RigSynchronizer:
     def next_deadline_ns(self) -> int | None:
         """When `expire` should be called next; None while nothing waits."""
         with self._lock:
-            window = self._window()
+            if self._unfinished:
+                return self._newest_now_ns
+            window = self._queues.window(self.slop_ns)
             return self._deadline_of(window) if window else None
 
     def is_stale(self, camera: str, now_ns: int) -> bool:
@@ -209,18 +218,21 @@ class RigSynchronizer:
         """Reset where this stamp says that the time of the rig was set back."""
         newest, used = self.timing[camera].last_stamp_ns, self._last_used_ns
         back = newest is not None and newest - stamp_ns > JUMP_BACK_NS
-        if self.compensate:
-            stamp_ns -= self._clocks.shifts_ns.get(camera, 0)
-        if back and used is not None and used - stamp_ns <= JUMP_BACK_NS:
+        shift_ns = self._clocks.shifts_ns.get(camera, 0) if self.compensate else 0
+        stamp_ns -= shift_ns
+        if back and used is not None and newest is not None:
+            # ahead of the rig before, or behind it: this camera does not tell the rig's time
+            astray = used - stamp_ns <= JUMP_BACK_NS or used - newest + shift_ns > JUMP_BACK_NS
+        else:
+            astray = False
+        if astray:
             self._set_back_alone(camera, stamp_ns)
         elif back or self._left_in_the_past(camera, stamp_ns, now_ns):
             self._reset()
 
     def _set_back_alone(self, camera: str, stamp_ns: int) -> None:
-        """The camera's clock was ahead of the rig's, and has been put right: the rig goes on."""
-        queue = self._queues[camera]
-        while queue and queue[-1].stamp_ns - stamp_ns > JUMP_BACK_NS:
-            queue.pop()
+        """The camera's clock was not the rig's, and has been set back: the rig goes on."""
+        for _ in range(self._queues.cut(camera, stamp_ns + JUMP_BACK_NS)):
             self._drop(camera, FLUSHED)
         self.timing[camera].forget()
 
@@ -251,13 +263,12 @@ class RigSynchronizer:
 
     def _forget_sets(self) -> None:
         """What waits goes, and the next set may have any stamp."""
-        for name, queue in self._queues.items():
-            for _ in range(len(queue)):
-                self._drop(name, FLUSHED)
-            queue.clear()
+        while self._queues.heads:
+            self._drop_oldest(self._queues.heads[0][1], FLUSHED)
         self._last_start_ns: int | None = None  # earliest stamp in the latest set
         self._last_used_ns: int | None = None  # latest stamp in it
         self._last_members: frozenset[str] = frozenset()
+        self._unfinished = False  # sets are decided that `add` has left to `catch_up`
         self._left_behind: set[str] = set()  # stale when the latest set left: it went without them
         self._in_the_past: set[str] = set()  # cameras far behind the latest set since it left
 
@@ -272,24 +283,11 @@ class RigSynchronizer:
             self._forget_sets()  # another camera's clock is the middle one now: all stamps change
             self._outbox.append(None)
 
-    def _insert(self, camera: str, waiting: _Waiting) -> bool:
-        """Queue it, if it is not too late. Returns whether it was queued."""
-        queue, stamp_ns = self._queues[camera], waiting.stamp_ns
-        if self._is_late(camera, stamp_ns):
-            self._drop(camera, LATE)
-            return False
-        if not queue or stamp_ns > queue[-1].stamp_ns:
-            queue.append(waiting)
-        else:
-            at = bisect_left(queue, stamp_ns, key=_stamp)
-            if queue[at].stamp_ns == stamp_ns:
-                self._drop(camera, LATE)  # the same image twice
-                return False
-            queue.insert(at, waiting)
-        if len(queue) > self.queue_size:
-            queue.popleft()
-            self._drop(camera, QUEUE_FULL)
-        return True
+    def _insert(self, camera: str, waiting: Waiting) -> None:
+        if self._is_late(camera, waiting.stamp_ns) or not self._queues.push(camera, waiting):
+            self._drop(camera, LATE)  # or the same image twice
+        elif len(self._queues[camera]) > self.queue_size:
+            self._drop_oldest(camera, QUEUE_FULL)
 
     def _is_late(self, camera: str, stamp_ns: int) -> bool:
         if self._last_used_ns is None or self._last_start_ns is None:
@@ -304,91 +302,80 @@ class RigSynchronizer:
         return period is None or after < period / 2
 
     def _collect(self, now_ns: int, may_expire: bool) -> None:
-        """Put every set that is decided or overdue into the outbox, oldest first."""
-        queues = self._queues
-        while True:
-            empty = [name for name, queue in queues.items() if not queue]
-            if len(empty) == len(queues):
+        """Put the sets that are decided or overdue into the outbox, oldest first."""
+        leaving, self._unfinished = 0, False
+        while self._queues.heads:
+            window = self._queues.window(self.slop_ns)
+            if self._is_undecided(window):
+                if not may_expire or now_ns < self._deadline_of(window):
+                    return
+            elif not may_expire and 0 < leaving > LEAVING_PER_ADD - len(window):
+                self._unfinished = True
                 return
-            waited_for = [name for name in empty if name not in self._left_behind]
-            if waited_for and not may_expire:
-                return
-            window = self._window()
-            enough = len(window) >= self.min_cameras
-            undecided = waited_for if enough else empty
-            if undecided and not (may_expire and now_ns >= self._deadline_of(window)):
-                return
-            others = len(queues) - len(empty) > len(window)
-            if others and (not enough or self._a_later_one_is_larger(len(window))):
-                # Without its oldest image the window may fit the others better.
-                oldest = min(window, key=lambda name: queues[name][0].stamp_ns)
-                queues[oldest].popleft()
-                self._drop(oldest, OUT_OF_SLOP)
-            elif enough:
-                self._outbox.append(self._take(window))
-                self._left_behind = {
-                    name
-                    for name in self.cameras
-                    if name not in self._last_members and self.is_stale(name, now_ns)
-                }
-            else:
-                self.drops[NO_QUORUM] += 1
-                for name in window:
-                    queues[name].popleft()
-                    self.timing[name].drops[NO_QUORUM] += 1
+            leaving += self._let_go(window, now_ns)
 
-    def _window(self) -> list[str]:
-        """The cameras that have an image within the slop of the oldest waiting."""
-        heads = [(name, queue[0].stamp_ns) for name, queue in self._queues.items() if queue]
-        if not heads:
-            return []
-        until = min([stamp for _, stamp in heads]) + self.slop_ns
-        return [name for name, stamp in heads if stamp <= until]
+    def _let_go(self, window: list[Head], now_ns: int) -> int:
+        """Make a set of the window, or drop what can be in none. Returns how many images left."""
+        count, queues = len(window), self._queues
+        enough = count >= self.min_cameras
+        others = len(queues.heads) > count
+        if others and (not enough or queues.has_larger_window(self.slop_ns, count)):
+            # Without its oldest image the window may fit the others better.
+            self._drop_oldest(window[0][1], OUT_OF_SLOP)
+            return 1
+        if enough:
+            self._outbox.append(self._take(window))
+            silent = queues.empty - self._last_members - self._left_behind
+            self._left_behind.update([name for name in silent if self.is_stale(name, now_ns)])
+        else:
+            self.drops[NO_QUORUM] += 1
+            for _, name in window:
+                queues.pop(name)
+                self.timing[name].drops[NO_QUORUM] += 1
+        return count
 
-    def _a_later_one_is_larger(self, count: int) -> bool:
-        """Whether a window that opens with another image of the oldest window has more cameras."""
-        stamps = sorted([queue[0].stamp_ns for queue in self._queues.values() if queue])
-        return any(
-            bisect_right(stamps, stamps[i] + self.slop_ns) - i > count for i in range(1, count)
+    def _is_undecided(self, window: list[Head]) -> bool:
+        """Whether an image is waited for: of a window too small, of any camera that has none."""
+        empty = self._queues.empty
+        if len(window) < self.min_cameras:
+            return bool(empty)
+        return any(name not in self._left_behind and self._may_join(name, window) for name in empty)
+
+    def _may_join(self, camera: str, window: list[Head]) -> bool:
+        """Whether an image that the camera is to send may be within the slop of one of these."""
+        shift_ns = self._clocks.shifts_ns.get(camera, 0) if self.compensate else 0
+        return self.timing[camera].forecast.may_come(
+            window[0][0] - self.slop_ns + shift_ns,
+            window[-1][0] + self.slop_ns + shift_ns,
         )
 
-    def _deadline_of(self, window: list[str]) -> int:
-        return min([self._queues[name][0].arrival_ns for name in window]) + self.deadline_ns
+    def _deadline_of(self, window: list[Head]) -> int:
+        return min([self._queues[name][0].arrival_ns for _, name in window]) + self.deadline_ns
 
-    def _take(self, window: list[str]) -> ImageSet:
+    def _take(self, window: list[Head]) -> ImageSet:
         """The images of a window: of each camera the one nearest to the slowest camera's first."""
-        heads_ns = [self._queues[name][0].stamp_ns for name in window]
-        slowest_ns, until_ns = max(heads_ns), min(heads_ns) + self.slop_ns
-        chosen = {
-            name: queue[0] if len(queue) == 1 else self._nearest(queue, slowest_ns, until_ns)
-            for name, queue in self._queues.items()
-            if name in window
-        }
+        until_ns, slowest_ns = window[0][0] + self.slop_ns, window[-1][0]
+        for _, name in window:
+            queue = self._queues[name]
+            while len(queue) > 1 and queue[1].stamp_ns <= until_ns:
+                if abs(queue[1].stamp_ns - slowest_ns) >= abs(queue[0].stamp_ns - slowest_ns):
+                    break
+                self._drop_oldest(name, OUT_OF_SLOP)
+        self._last_members = frozenset([name for _, name in window])
+        chosen = self._queues.pop_each(self._last_members)
+        for name in chosen:
+            self.timing[name].used += 1
         stamps_ns = {name: waiting.stamp_ns for name, waiting in chosen.items()}
         self._last_start_ns = min(stamps_ns.values())
-        self._last_used_ns = used = max(stamps_ns.values())
-        self._last_members = frozenset(window)
+        self._last_used_ns = max(stamps_ns.values())
         self._in_the_past.clear()
-        for name, waiting in chosen.items():
-            queue = self._queues[name]
-            while queue.popleft() is not waiting:
-                self._drop(name, OUT_OF_SLOP)
-            while queue and queue[0].stamp_ns <= used:
-                queue.popleft()
-                self._drop(name, OUT_OF_SLOP)
-            self.timing[name].used += 1
+        while self._queues.heads and self._queues.heads[0][0] <= self._last_used_ns:
+            self._drop_oldest(self._queues.heads[0][1], OUT_OF_SLOP)
         return ImageSet(stamps_ns, {name: waiting.item for name, waiting in chosen.items()})
 
-    def _nearest(self, queue: deque[_Waiting], stamp_ns: int, until_ns: int) -> _Waiting:
-        """Of the images up to ``until_ns`` the one nearest to ``stamp_ns``."""
-        if queue[0].stamp_ns == stamp_ns or queue[1].stamp_ns > until_ns:
-            return queue[0]
-        at = bisect_left(queue, stamp_ns, key=_stamp)
-        near = [queue[i] for i in (at - 1, at) if 0 <= i < len(queue)]
-        return min(
-            [w for w in near if w.stamp_ns <= until_ns],
-            key=lambda waiting: abs(waiting.stamp_ns - stamp_ns),
-        )
+    def _drop_oldest(self, camera: str, reason: str) -> None:
+        self._queues.pop(camera)
+        self._drop(camera, reason)
 
     def _drop(self, camera: str, reason: str) -> None:
         self.drops[reason] += 1

@@ -15,6 +15,8 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from mvssm_ros.tracking.support import Support
+
 Array = npt.NDArray[np.float64]
 
 
@@ -37,6 +39,7 @@ class Body:
     observed          [J]        bool: triangulated from two views or more
     view_mask         [J]        uint64, bit i: camera i of the rig contributed
     score             0..1
+    agreed            more than half of the cameras that ought to see the person do
     """
 
     joints_m: Array
@@ -45,6 +48,7 @@ class Body:
     observed: npt.NDArray[np.bool_]
     view_mask: npt.NDArray[np.uint64]
     score: float
+    agreed: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class _Track:
     number: int
     first_ns: int
     last_ns: int
-    times_seen: int
+    support: Support
     body: Body
 
 
@@ -81,7 +85,8 @@ class IdentityTracker:
         gate_m: a pose further than this from a body (plus what the speed allows) is somebody else.
         max_speed_m_s: widens the gate, and the coasting covariance, with the time since last seen.
         coast_s: how long a confirmed body is kept after it was last seen.
-        confirm_sets: sets in which a body must have been seen before it is confirmed.
+        confirm_sets: sets in which a body must have been seen before it is confirmed; sets in
+            which half of the cameras do not see whom they should count against it.
     """
 
     def __init__(
@@ -115,13 +120,15 @@ class IdentityTracker:
             if index in matched:
                 track.body = bodies[matched[index]]
                 track.last_ns = stamp_ns
-                track.times_seen += 1
+                track.support.add(track.body.agreed, stamp_ns - track.first_ns, self.confirm_sets)
             tracked.append(self._report(track, stamp_ns))
             if tracked[-1].state != TrackState.LOST:
                 kept.append(track)
         for index in sorted(set(range(len(bodies))) - set(matched.values())):
             self._count += 1
-            track = _Track(self._count, stamp_ns, stamp_ns, 1, bodies[index])
+            support = Support()
+            support.add(bodies[index].agreed, 0, self.confirm_sets)
+            track = _Track(self._count, stamp_ns, stamp_ns, support, bodies[index])
             tracked.append(self._report(track, stamp_ns))
             kept.append(track)
         self._tracks = kept
@@ -153,7 +160,7 @@ class IdentityTracker:
 
     def _report(self, track: _Track, stamp_ns: int) -> TrackedBody:
         silent_ns = stamp_ns - track.last_ns
-        confirmed = track.times_seen >= self.confirm_sets
+        confirmed = track.support.confirmed
         body = track.body
         if silent_ns == 0:
             state = TrackState.CONFIRMED if confirmed else TrackState.TENTATIVE

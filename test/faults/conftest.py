@@ -67,7 +67,8 @@ def table(rows: list[Row]) -> str:
         "# What happens when",
         "",
         "Made by `make fault-table`: the real node on the real middleware, four cameras at 5 Hz,"
-        " one person walking.",
+        " one person walking. A person whom half or fewer of the cameras see who ought to is"
+        " tentative. Rows about TF need tf2_ros.",
         "",
         "| fault | what was published | what was reported | recovered |",
         "| --- | --- | --- | --- |",
@@ -96,10 +97,11 @@ class SimulatedRig:
     suffix: str = "keypoints"
     faults: dict[str, Fault] = field(default_factory=dict)
     tick: int = 0
+    clock: Callable[[], int] = time.time_ns  # what the cameras' stamps are taken from
 
     def __post_init__(self) -> None:
         self._pending: list[tuple[float, str, Any]] = []  # when to send, topic, message
-        self._origin_ns = time.time_ns()
+        self._origin_ns = self.clock()
         self._next_s = time.monotonic()
         self._timer = self.world.tester.create_timer(0.01, self._run)
 
@@ -113,7 +115,7 @@ class SimulatedRig:
         now_s = time.monotonic()
         if now_s >= self._next_s:
             self._next_s = max(self._next_s + PERIOD_S, now_s - PERIOD_S)
-            stamp_ns = time.time_ns()
+            stamp_ns = self.clock()
             for name in self.rig.cameras:
                 message = (self.make or self.keypoints)(name, self.tick, stamp_ns)
                 fault = self.faults.get(name)
@@ -177,18 +179,33 @@ class Trial:
         self._status_after = self.world.status[-1]
         return self.world.answers[self._from :]
 
+    def inject_until(
+        self, faults: dict[str, Fault], *said: str, within_s: float = 60.0
+    ) -> list[Any]:
+        """As `inject`, until a log line with all these words has come, and two seconds more."""
+        self.inject(faults, 0.5)
+        self.world.spin_until(lambda: bool(self.world.said(*said)), within_s)
+        self.world.spin_for(2.0)
+        self._status_after = self.world.status[-1]
+        return self.world.answers[self._from :]
+
     def mend(self) -> float:
         """Take the faults away; seconds until all is well again."""
         self.simulated.faults = {}
         return self.healthy()
 
-    def worst_m(self, answers: list[Any]) -> float:
-        """The largest mean joint distance of a reported person from where she was; NaN if none."""
+    def worst_m(self, answers: list[Any], certain: bool = False) -> float:
+        """The largest mean joint distance of a reported person from where she was; NaN if none.
+
+        certain: of those who are confirmed.
+        """
         worst = np.nan
         for answer in answers:
             truth = self.simulated.truth_m(Time.from_msg(answer.header.stamp).nanoseconds)
             for person in answer.people:
                 if person.track_state in (person.COASTING, person.LOST):
+                    continue
+                if certain and person.track_state == person.TENTATIVE:
                     continue
                 found = np.array(
                     [[j.position.x, j.position.y, j.position.z] for j in person.joints]
@@ -202,8 +219,18 @@ class Trial:
         cameras = self.world.status[-1].cameras if self.world.status else []
         return next((c.state for c in cameras if c.name == camera), -1)
 
-    def record(self, fault: str, answers: list[Any], recovered_s: float | None) -> None:
-        """A row of the table; what was reported is what the node logged as warnings."""
+    def record(
+        self,
+        fault: str,
+        answers: list[Any],
+        recovered_s: float | None,
+        answered: str = "",
+    ) -> None:
+        """A row of the table; what was reported is what the node logged as warnings.
+
+        Args:
+            answered: what the node said to who asked it for something, if that was the fault.
+        """
         logs = [log for log in self.world.logs if log.level >= WARN]
         since_ns = self._began_ns  # not what an earlier node of this name may have left behind
         said = [log.msg for log in logs if Time.from_msg(log.stamp).nanoseconds >= since_ns]
@@ -214,10 +241,14 @@ class Trial:
             if used
             else "nothing"
         )
-        if np.isfinite(worst):
-            published += f", skeleton within {1000 * worst:.0f} mm"
+        sure = self.worst_m(answers, certain=True)
+        if np.isfinite(sure):
+            published += f", skeleton within {1000 * sure:.0f} mm"
+        if np.isfinite(worst) and not worst <= sure:
+            published += f", tentative ones within {1000 * worst:.0f} mm"
         recovered = "–" if recovered_s is None else f"{recovered_s:.1f} s"
-        reported = [said[0].splitlines()[0]] if said else []
+        reported = [answered] if answered else []
+        reported += [said[0].splitlines()[0]] if said else []
         counted = [f"{key} {n}" for key, n in self._counted().items()]
         if counted:
             reported.append("rig_status: " + ", ".join(counted))
@@ -238,6 +269,11 @@ def _counters(status: Any) -> dict[str, int]:
         for key in ("dropped_late", "dropped_out_of_slop", "dropped_bad"):
             counts[f"{camera.name} {key}"] = getattr(camera, key)
     return counts
+
+
+def record_refusal(fault: str, said: str) -> None:
+    """A row of the table for a node that does not start."""
+    ROWS.append(Row(fault, "nothing, the node does not start", said, "–"))
 
 
 SUCCESS = TransitionCallbackReturn.SUCCESS

@@ -4,14 +4,17 @@ import time
 
 import pytest
 import torch
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.msg import RigStatus
 
 from ..nodes.conftest import ERROR, ring_of_cameras
-from .conftest import SUCCESS, WRONG_M, SimulatedRig, Trial
+from .conftest import SUCCESS, WRONG_M, SimulatedRig, Trial, record_refusal
 
 ALL = 0b1111
+FAILURE = TransitionCallbackReturn.FAILURE
 
 
 def fail_with(trial, error, times):
@@ -39,7 +42,14 @@ def fail_with(trial, error, times):
 def test_inference_fails(trial, name, error):
     fail_with(trial, error, times=5)
     answers = trial.inject({}, 4.0)
-    assert len(trial.world.said(str(error))) == 1
+    (logged,) = trial.world.said(str(error), level=ERROR)
+    told = logged.splitlines()[0]
+    assert str(error) in told
+    assert ("Traceback" in logged) == (not isinstance(error, UserError))
+    worst = max(trial.world.status, key=lambda status: status.level)
+    assert worst.level == RigStatus.ERROR
+    assert f"{told[0].upper()}{told[1:]}" in worst.summary
+    assert "Traceback" not in worst.summary
     assert trial.worst_m(answers) < WRONG_M
     trial.record(name, answers, trial.mend())
     assert trial.world.status[-1].sets_failed >= 5
@@ -81,7 +91,8 @@ def test_parameters_of_nonsense_while_running(trial):
         refusals.append(result.reason)
     answers = trial.inject({}, 2.0)
     assert trial.worst_m(answers) < WRONG_M
-    trial.record("parameters set to nonsense while running", answers, trial.mend())
+    refused = f"each is refused with its reason, e.g. {refusals[-1]}"
+    trial.record("parameters set to nonsense while running", answers, trial.mend(), refused)
 
 
 @pytest.mark.parametrize(
@@ -119,14 +130,38 @@ def test_many_and_long_names(world, untrained_weights, tmp_path, name, names):
     simulated.stop()
 
 
-def test_names_that_ros_cannot_have(world, untrained_weights, tmp_path):
-    """Unicode in a camera's name cannot be part of a topic: said when the rig is read."""
+@pytest.mark.parametrize(
+    ("fault", "name", "said"),
+    [
+        ("a name with letters beyond ASCII", "kamera_süd", "letters, digits and '_'"),
+        ("a name with a blank", "south camera", "letters, digits and '_'"),
+        ("a name of 300 letters", "c" * 300, "topic length"),
+    ],
+)
+def test_names_that_ros_cannot_have(world, untrained_weights, tmp_path, fault, name, said):
+    """Topics and parameters are named after the cameras: said when the rig is read."""
     ring = ring_of_cameras(2)
     path = tmp_path / "rig.yaml"
     ring.save(path)
-    path.write_text(path.read_text("utf-8").replace("cam1", "kamera_süd"), "utf-8")
+    path.write_text(path.read_text("utf-8").replace("cam1", name), "utf-8")
     node = world.pose_node(rig_file=str(path), input="keypoints", model__weights=untrained_weights)
-    assert node.trigger_configure() != SUCCESS
-    world.spin_until(lambda: world.said("kamera_süd", level=ERROR))
+    assert node.trigger_configure() == FAILURE
+    world.spin_until(lambda: world.said(name, said, level=ERROR))
+    (line,) = world.said(level=ERROR)
+    assert "\n" not in line
+    short = line.replace(str(tmp_path), "").replace("c" * 300, "ccc…")
+    record_refusal(fault, short)
+
+
+def test_a_topic_of_a_parameter_that_ros_cannot_have(world, rig_and_file, untrained_weights):
+    _, path = rig_and_file
+    node = world.pose_node(
+        rig_file=path,
+        input="keypoints",
+        model__weights=untrained_weights,
+        cameras__cam1__keypoints_topic="/kamera süd",
+    )
+    assert node.trigger_configure() == FAILURE
+    world.spin_until(lambda: world.said("camera 'cam1'", "kamera süd", level=ERROR))
     (line,) = world.said(level=ERROR)
     assert "\n" not in line

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.frontends.detector import Detector, check_image, check_keypoints
+from mvssm_ros.frontends.detector import MAX_PEOPLE, Detector, check_image, check_keypoints
 
 
 class Nobody:
@@ -65,3 +65,10 @@ def test_nobody_has_the_right_shape():
 def test_wrong_keypoints_are_refused_and_the_source_named(keypoints, words):
     with pytest.raises(UserError, match=f"topic /cam1/keypoints: .*{words}"):
         check_keypoints(keypoints, 17, "topic /cam1/keypoints")
+
+
+def test_a_detector_that_finds_crowds_is_refused():
+    people = np.full((MAX_PEOPLE + 1, 17, 3), 0.5, np.float32)
+    assert len(check_keypoints(people[1:], 17, "camera a")) == MAX_PEOPLE
+    with pytest.raises(UserError, match="camera a: 65 people in one image, expected up to 64"):
+        check_keypoints(people, 17, "camera a")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import random
 import tempfile
 import time
@@ -125,6 +126,7 @@ class World:
     """One ROS domain with a tester node that publishes cameras and hears everything."""
 
     def __init__(self) -> None:
+        gc.collect()  # an earlier test's node of the same name would keep the log lines to itself
         self.domain_id, self._domain_lock = free_domain()
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=self.domain_id)
@@ -288,3 +290,24 @@ def trained_weights() -> str:
     if not SHIPPED.is_file():
         pytest.skip(f"{SHIPPED.name} is not there yet: train it with 'mvssm train'")
     return str(SHIPPED)
+
+
+class PictureFrame:
+    """In the place of the 2D detector: keeps the images it is shown, and sees nobody."""
+
+    skeleton = "panoptic15"
+
+    def __init__(self, **options) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def detect(self, image_rgb: np.ndarray) -> np.ndarray:
+        self.seen.append(image_rgb)
+        return np.zeros((0, 15, 3), np.float32)
+
+
+@pytest.fixture
+def no_detector(monkeypatch) -> PictureFrame:
+    """pose_node works on images without MediaPipe; what it has read is in ``seen``."""
+    frame = PictureFrame()
+    monkeypatch.setattr("mvssm_ros.frontends.mediapipe.MediaPipeDetector", lambda **options: frame)
+    return frame

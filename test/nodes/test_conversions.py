@@ -321,3 +321,30 @@ def test_another_size_than_the_calibrations_is_refused():
     check_size((640, 480), (640, 480), "camera 'cam01'")
     with pytest.raises(UserError, match="image is 320 x 240, the calibration is for 640 x 480"):
         check_size((320, 240), (640, 480), "camera 'cam01'")
+
+
+@pytest.mark.parametrize("hidden", [b"\xff\x01", b"\xff\xd0", b"\xff\x00", b"\xff\xd8"])
+def test_a_size_cannot_be_hidden_behind_markers_without_length(hidden, monkeypatch):
+    """A decoder passes over them by two bytes; whoever takes what follows for their length reads a
+    harmless size further on, and has the decoder allocate what the first one says."""
+    good = bytes(compressed_msg(picture()).data)
+    frame = good.index(b"\xff\xc0")
+    size = frame + 5
+    vast = good[frame:size] + (30_000).to_bytes(2, "big") * 2 + good[size + 4 : frame + 19]
+    padding = bytes(0xFFC0 - len(vast))  # where the length 0xFFC0 leads to: the good frame header
+    comment = b"\xff\xfe" + (len(padding) + 2).to_bytes(2, "big") + padding[4:]
+    data = good[:frame] + hidden + vast + comment + good[frame:]
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    message = CompressedImage(format="jpeg", data=array.array("B", data))
+    with pytest.raises(UserError, match=r"says it is 30000 x 30000|cut short"):
+        compressed_to_rgb(message, *WHERE)
+
+
+def test_more_people_than_anybody_sees_are_refused_before_they_are_copied():
+    """The network pairs the people of every two views: memory grows with the square."""
+    message = keypoints_msg()
+    message.people = message.people[:1] * 64
+    assert len(keypoints_to_panoptic15(message, *WHERE)) == 64
+    message.people = message.people[:1] * 65
+    with pytest.raises(UserError, match=r"camera 'cam01'.*65 people in one image, expected up to"):
+        keypoints_to_panoptic15(message, *WHERE)

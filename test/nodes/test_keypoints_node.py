@@ -12,6 +12,7 @@ from mvssm_ros.demo_data import find_demo, read_frames
 from mvssm_ros.errors import UserError
 from mvssm_ros.frontends.mediapipe import MediaPipeDetector
 from mvssm_ros.msg import Keypoints2DArray
+from mvssm_ros.nodes import keypoints_node as module
 from mvssm_ros.nodes.keypoints_node import KeypointsNode
 
 from .conftest import stamp
@@ -109,6 +110,20 @@ def test_an_image_that_cannot_be_read_is_told_and_the_next_one_is_answered(world
     assert not received
     send_until(world, publisher, raw(frame, 2), received)
     assert node.streams[0].problems.message == ""
+    node.close()
+
+
+def test_silence_is_told_and_its_end(world, frame, monkeypatch):
+    monkeypatch.setattr(module, "_SILENT_S", 0.5)
+    node = keypoints_node(world, camera_names=["left"])
+    world.spin_until(lambda: world.said("camera 'left': nothing comes on '/left/image_raw'"))
+    publisher = world.publisher(Image, "/left/image_raw")
+    for _ in range(100):
+        publisher.publish(raw(frame[:64, :64], 1))
+        world.spin_for(0.1)
+        if not node.streams[0].problems.message:
+            break
+    assert not node.streams[0].problems.message
     node.close()
 
 

@@ -83,6 +83,13 @@ def test_a_coasting_person_is_paler():
     assert coasting.colors[0].a < seen
 
 
+def test_a_tentative_person_is_pale_and_in_question():
+    seen = shown(MarkerWriter(PANOPTIC).update(people(person(1))))
+    doubtful = shown(MarkerWriter(PANOPTIC).update(people(person(1, state=Person.TENTATIVE))))
+    assert doubtful["bones", 1].colors[0].a < 0.5 * seen["bones", 1].colors[0].a
+    assert doubtful["label", 1].text == seen["label", 1].text + "?"
+
+
 def test_two_persons_differ_in_colour_and_keep_it():
     writer = MarkerWriter(PANOPTIC)
     first = shown(writer.update(people(person(1), person(2))))

@@ -113,6 +113,22 @@ def test_in_lockstep_nothing_is_sent_before_the_answer(world, film):
     assert run_to_end(world, player) == 0
 
 
+def test_missing_answers_are_told_once(world, film):
+    for name in film.videos:
+        world.hear(CompressedImage, f"/{name}/image_raw/compressed", [])
+    player = add(
+        world,
+        PlayerNode,
+        transport="compressed",
+        frames=5,
+        lockstep=True,
+        answer_within_s=0.1,
+    )
+    assert run_to_end(world, player) == 0
+    world.spin_until(lambda: world.said("no answer on 'people' to frame 0"))
+    assert len(world.said("no answer on 'people'")) == 1
+
+
 @pytest.mark.usefixtures("film")
 def test_without_subscribers_it_fails_and_names_the_topics(world):
     player = add(world, PlayerNode, subscribers_within_s=0.3)

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -14,7 +13,7 @@ from rosgraph_msgs.msg import Clock
 from std_srvs.srv import SetBool, Trigger
 from visualization_msgs.msg import Marker
 
-from mvssm_ros.msg import CameraStatus, Joint, Keypoints2DArray, Person, PersonArray, SkeletonInfo
+from mvssm_ros.msg import CameraStatus, Joint, Person, PersonArray, SkeletonInfo
 from mvssm_ros.nodes.pose_node import PoseNode
 
 from .conftest import INFO, stamp, standing_person
@@ -272,38 +271,6 @@ def test_with_simulated_time_the_deadline_is_a_simulated_one(
     assert world.people[0].cameras_used == 0b0111
     assert world.people[0].latency.sec == 0
     world.spin_until(lambda: world.said("clock problem is over", level=INFO))
-
-
-def test_diagnostics_say_what_became_of_the_sets_and_how_long_each_stage_took(empty_room):
-    world, rig, _ = empty_room
-    heard: list[DiagnosticArray] = []
-    world.hear(DiagnosticArray, "/diagnostics", heard)
-    send_sets(world, rig, range(4))
-    send_sets(world, rig, range(4, 6), cameras=["cam0", "cam1"])
-    world.spin_until(lambda: heard and pipeline_values(heard[-1]).get("sets_partial") == "2")
-    values = pipeline_values(heard[-1])
-    assert values["sets_processed"] == "6"
-    assert values["sets_complete"] == "4"
-    for stage in ("read", "network", "publish", "total"):
-        assert 0 < float(values[f"{stage}_p50_ms"]) <= float(values[f"{stage}_p95_ms"])
-    names = {status.name for status in heard[-1].status}
-    assert names == {"mvssm: pipeline", *(f"mvssm: camera {name}" for name in rig.cameras)}
-
-
-def pipeline_values(array) -> dict[str, str]:
-    return {value.key: value.value for value in array.status[0].values}
-
-
-def test_an_incompatible_qos_is_told_with_topic_and_policy(world, rig_and_file, untrained_weights):
-    rig, path = rig_and_file
-    best_effort = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
-    world.publisher(Keypoints2DArray, "/cam1/keypoints", best_effort)
-    override = {"qos_overrides./cam1/keypoints.subscription.reliability": "reliable"}
-    start(world, rig, path, untrained_weights, **override)
-    world.spin_until(lambda: world.said("topic '/cam1/keypoints'", "RELIABILITY"))
-    world.spin_until(lambda: world.status and world.status[-1].cameras[1].message)
-    assert "RELIABILITY" in world.status[-1].cameras[1].message
-    send_sets(world, rig, range(2), cameras=["cam0", "cam2", "cam3"])
 
 
 def test_a_parameter_that_does_not_exist_is_named(world, rig_and_file, untrained_weights):

@@ -13,7 +13,28 @@ from visualization_msgs.msg import Marker
 RUN = "import sys; from mvssm_ros.nodes.{} import main; sys.exit(main())"
 
 
-def start(world, module, **parameters):
+# A network that from its second set on (the first warms it up) is busy for ever, in C++ as a real one.
+ENDLESS = """
+import sys, torch
+from mvssm_ros.nodes.{} import main
+from mvssm_ros.predictor import Predictor
+
+real, calls = Predictor.predict_keypoints, []
+
+def endless(*args):
+    calls.append(args)
+    ones = torch.ones(1000, 1000)
+    while len(calls) > 4:
+        ones = (ones @ ones).clamp(0, 1)
+    return real(*args)
+
+Predictor.predict_keypoints = endless
+sys.exit(main())
+"""
+SIGNALS = pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+
+
+def start(world, module, code=RUN, **parameters):
     """A node's process in the test's ROS domain."""
     arguments = [
         word
@@ -21,7 +42,7 @@ def start(world, module, **parameters):
         for word in ("-p", f"{name.replace('__', '.')}:={value}")
     ]
     return subprocess.Popen(
-        [sys.executable, "-c", RUN.format(module), "--ros-args", *arguments],
+        [sys.executable, "-c", code.format(module), "--ros-args", *arguments],
         env={**os.environ, "ROS_DOMAIN_ID": str(world.domain_id), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -39,35 +60,85 @@ def change_state(world, transition) -> bool:
     return future.result().success
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def said_good_bye(world, answers, drawings) -> bool:
+    """An empty answer as the last one, and all markers deleted, after so many messages."""
+    return (
+        len(world.people) > answers
+        and not world.people[-1].people
+        and not world.people[-1].cameras_used
+        and any(
+            marker.action == Marker.DELETEALL
+            for array in world.markers[drawings:]
+            for marker in array.markers
+        )
+    )
+
+
+def check_end(process) -> None:
+    assert process.wait(timeout=100) == 0
+    output = process.stdout.read()
+    assert "Traceback" not in output
+    assert "rror" not in output
+
+
+@SIGNALS
+@pytest.mark.parametrize("code", [RUN, ENDLESS], ids=["working", "busy for ever"])
 def test_a_signal_ends_the_node_cleanly_with_its_markers_deleted(
-    world, rig_and_file, untrained_weights, signal_number
+    world, rig_and_file, untrained_weights, signal_number, code
 ):
     rig, path = rig_and_file
     process = start(
-        world, "pose_node", rig_file=path, input="keypoints", model__weights=untrained_weights
+        world, "pose_node", code, rig_file=path, input="keypoints", model__weights=untrained_weights
     )
     try:
         assert change_state(world, Transition.TRANSITION_CONFIGURE)
         assert change_state(world, Transition.TRANSITION_ACTIVATE)
         world.wait_for_subscribers([f"/{name}/keypoints" for name in rig.cameras])
         world.publish_until_answered(rig)
+        for index in range(300, 310):  # some of them are in work when the signal comes
+            world.publish_keypoints(rig, index)
+            world.spin_for(0.05)
         answers, drawings = len(world.people), len(world.markers)
         process.send_signal(signal_number)
-        world.spin_until(
-            lambda: (
-                len(world.people) > answers
-                and any(
-                    marker.action == Marker.DELETEALL
-                    for array in world.markers[drawings:]
-                    for marker in array.markers
-                )
-            )
-        )
-        assert process.wait(timeout=100) == 0
-        output = process.stdout.read()
-        assert "Traceback" not in output
-        assert "rror" not in output
+        world.spin_until(lambda: said_good_bye(world, answers, drawings))
+        check_end(process)
+        world.spin_for(0.2)
+        assert said_good_bye(world, answers, drawings)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@SIGNALS
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 0.6])  # while it imports, loads, warms up
+def test_a_signal_breaks_configuring_off(world, rig_and_file, signal_number, after_s):
+    _, path = rig_and_file
+    process = start(world, "pose_node", rig_file=path, input="keypoints")
+    try:
+        client = world.tester.create_client(ChangeState, "/mvssm/change_state")
+        world.spin_until(client.service_is_ready, timeout_s=110)
+        request = ChangeState.Request()
+        request.transition.id = Transition.TRANSITION_CONFIGURE
+        client.call_async(request)
+        world.spin_for(after_s)
+        process.send_signal(signal_number)
+        check_end(process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@SIGNALS
+def test_a_signal_ends_what_starts_by_itself(world, rig_and_file, untrained_weights, signal_number):
+    """`mvssm run`: told to stop before, while or after it configures itself."""
+    _, path = rig_and_file
+    process = start(
+        world, "autostart", rig_file=path, input="keypoints", model__weights=untrained_weights
+    )
+    try:
+        world.spin_until(lambda: "mvssm" in world.tester.get_node_names(), timeout_s=110)
+        process.send_signal(signal_number)
+        check_end(process)
     finally:
         process.kill()
         process.wait()
@@ -91,6 +162,7 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
         ("pose_node", {"sync__slop": 99.0}, ["sync.slop"]),
         ("player_node", {"people": "crowd"}, ["people", "crowd"]),
         ("recorder_node", {}, ["bag"]),
+        ("refine_node", {}, ["rig_file", "camera_names"]),
     ],
 )
 def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, parameters, names):
@@ -101,3 +173,18 @@ def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, paramet
     assert "Traceback" not in output
     for name in names:
         assert name in line
+
+
+@pytest.mark.parametrize("module", ["keypoints_node", "refine_node", "recorder_node"])
+def test_nodes_run_as_modules_where_there_is_no_ros2_command(world, module):
+    """Each ends at once, because it lacks a parameter, and says so."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"mvssm_ros.nodes.{module}"],
+        env={**os.environ, "ROS_DOMAIN_ID": str(world.domain_id), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "mvssm: error: " in done.stderr

@@ -67,6 +67,20 @@ def test_its_output_is_the_input_of_another_filter():
     assert heard == [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
 
 
+def test_all_sets_that_one_message_decides_leave_with_it(world):
+    sources = [_Filter() for _ in range(5)]
+    filter_ = SynchronizerFilter(sources, 10, 0.01, deadline=10.0, min_cameras=4, node=world.tester)
+    heard = []
+    filter_.registerCallback(lambda *given: heard.append(ticks(given)))
+    for tick in range(10):
+        for source in sources[:4]:
+            source.signalMessage(point(tick))
+    assert heard == []
+    sources[4].signalMessage(point(10))  # the first of an input that was silent
+    filter_.close()
+    assert heard == [[float(tick)] * 4 + [None] for tick in range(10)]
+
+
 def test_by_default_all_inputs_must_be_there_and_what_is_missing_is_counted():
     sources = [_Filter(), _Filter()]
     filter_ = SynchronizerFilter(sources, 5, 0.01, deadline=10.0)

@@ -12,9 +12,9 @@ from people_passing import people_seen, ring_rig
 from mvssm_ros.cli import main
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig import diagnosis
-from mvssm_ros.rig.diagnosis_report import check_with_people, describe, find
+from mvssm_ros.rig.diagnosis_report import TOLERANCE, check_with_people, describe, find
 from mvssm_ros.rig.keypoint_sequence import KeypointSequence
-from mvssm_ros.rig.people_in_views import seen_joints
+from mvssm_ros.rig.observed_people import seen_joints
 from mvssm_ros.rig.rig_file import load_rig
 
 
@@ -142,9 +142,9 @@ def test_three_people_in_another_order_in_every_view():
 
 def test_velocities_are_those_of_the_image():
     sequence = people_seen(RIG, noise_px=0.0)
-    joints = seen_joints(sequence, RIG.to_cameras(dtype=torch.float64), 60)
+    joints = seen_joints(sequence, RIG.to_cameras(dtype=torch.float64), TOLERANCE, 60)
     later = people_seen(RIG, noise_px=0.0, late_s=dict.fromkeys(RIG.cameras, 0.01))
-    moved = seen_joints(later, RIG.to_cameras(dtype=torch.float64), 60)
+    moved = seen_joints(later, RIG.to_cameras(dtype=torch.float64), TOLERANCE, 60)
     assert joints.pixels.shape == moved.pixels.shape
     difference = (moved.pixels - joints.pixels) / 0.01
     error = np.linalg.norm(difference - joints.velocity, axis=-1)[joints.seen & moved.seen]

@@ -104,3 +104,13 @@ def test_a_bag_cut_short(write):
     file.write_bytes(file.read_bytes()[:600])
     with pytest.raises(UserError, match="cannot be read"):
         load_keypoint_bag(bag, ["a", "b"])
+
+
+def test_one_message_with_very_many_people_does_not_fill_the_memory(write):
+    """Every frame would get as many places as the fullest one."""
+    crowd = np.zeros((20_000, 15, 3), np.float32)
+    left = [(i * PERIOD_NS, "panoptic15", crowd if i == 5 else people(1)) for i in range(400)]
+    right = [(i * PERIOD_NS, "panoptic15", people(1)) for i in range(400)]
+    bag = write({"/a/keypoints": left, "/b/keypoints": right})
+    with pytest.raises(UserError, match="720000000 numbers are too many"):
+        load_keypoint_bag(bag, ["a", "b"])

@@ -1,6 +1,7 @@
 """Keypoints files: read back as written, refused with a reason."""
 
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -81,3 +82,32 @@ def test_a_single_array_is_no_archive(parts, tmp_path):
     np.save(tmp_path / "a.npy", parts["keypoints"])
     with pytest.raises(UserError, match="holds a single array"):
         load_keypoints(tmp_path / "a.npy")
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_not_unpacked(parts, tmp_path, monkeypatch):
+    """Some megabytes of compressed zeros."""
+    path = tmp_path / "a.npz"
+    header = b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (1,), }"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name in ("stamps_ns", "cameras"):
+            archive.writestr(f"{name}.npy", b"")
+        with archive.open("keypoints.npy", "w", force_zip64=True) as file:
+            file.write(header.ljust(128))
+            for _ in range(1800):
+                file.write(bytes(1_000_000))
+    assert path.stat().st_size < 20_000_000
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("unpacked"))
+    with pytest.raises(UserError, match=r"unpacks to 1\.8 GB, thin the frames"):
+        load_keypoints(path)
+
+
+def test_a_header_that_claims_more_than_there_is_is_refused(tmp_path):
+    """Nothing of that size is allocated, or it is given back: no MemoryError comes out."""
+    path = tmp_path / "a.npz"
+    fields = "{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000000,), }"
+    header = b"\x93NUMPY\x01\x00v\x00" + fields.ljust(117).encode() + b"\n"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("keypoints", "stamps_ns", "cameras"):
+            archive.writestr(f"{name}.npy", header)
+    with pytest.raises(UserError, match="is no NumPy archive"):
+        load_keypoints(path)

@@ -177,15 +177,12 @@ def test_what_cannot_be_refined_is_refused(change):
 def test_random_rigs_come_back_within_a_third_of_a_degree_and_a_centimetre():
     """3 degrees and 5 cm wrong; four views, three people, ten seconds, full detector noise.
 
-    Of the 21 rigs measured, 20 did; the other one had a camera at 0.20 degrees and 18 mm.
+    So did all of 40 rigs of four or five views measured; the worst camera was off by 9.0 mm.
     """
-    good = []
-    for seed in range(1, 7):
+    for seed in range(1, 4):
         truth = random_rig(seed, 4)
         refined = refine_rig(disturbed(truth, seed + 200), walk(truth, seed + 100))
         deg, m = misplaced(refined.rig, truth)
         print(f"rig {seed}: {deg.max():.2f} deg, {1000 * m.max():.1f} mm at most")
-        assert deg.max() < 0.5
-        assert m.max() < 0.03
-        good.append(deg.max() < 0.3 and m.max() < 0.0105)
-    assert sum(good) >= 5
+        assert deg.max() < 0.3
+        assert m.max() < 0.01

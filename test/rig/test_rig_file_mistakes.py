@@ -1,5 +1,6 @@
 """Each mistake in a rig file gives one error, in one line, that names the key and the fix."""
 
+import json
 import math
 
 import pytest
@@ -206,3 +207,45 @@ def test_a_file_that_is_not_there(tmp_path):
         load_rig(tmp_path)
     with pytest.raises(UserError, match="cannot be written"):
         Rig().save(tmp_path / "no" / "such" / "folder.yaml")
+
+
+LAUGHS = """a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]
+b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]
+c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]
+d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]
+e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d]
+f: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e]
+g: &g [*f, *f, *f, *f, *f, *f, *f, *f, *f]
+h: &h [*g, *g, *g, *g, *g, *g, *g, *g, *g]
+i: &i [*h, *h, *h, *h, *h, *h, *h, *h, *h]
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LAUGHS,
+        LAUGHS + "cameras: *i\n",
+        LAUGHS + "space: {center_m: *i}\n",
+        "a: &a {x: 1}\nb: &b {<<: [*a, *a]}\nc: {<<: [*b, *b, *b]}\n",
+        "cameras: &c {left: *c}\n",
+        "cameras: {left: {extrinsics: {rotation: &r [*r, *r, *r]}}}\n",
+        "? [a, b]\n: 1\n",
+    ],
+)
+def test_aliases_cannot_blow_a_small_file_up(tmp_path, text):
+    """Billions of laughs, merges, and things that hold themselves: one line, of a sane length."""
+    path = tmp_path / "rig.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_rig(path)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a/b", "..", "a\\b", "a.b", "/root"])
+def test_a_camera_cannot_be_named_like_a_path(tmp_path, name):
+    path = tmp_path / "rig.yaml"
+    path.write_text(f"cameras: {{{json.dumps(name)}: {{}}, left: {{}}}}\n")
+    with pytest.raises(UserError, match="must be letters, digits and '_'"):
+        load_rig(path)

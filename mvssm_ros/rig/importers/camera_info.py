@@ -29,13 +29,13 @@ from mvssm_ros.rig.importers.common import (
     camera,
     camera_name,
     numbers,
-    read_text,
     values,
 )
 from mvssm_ros.rig.importers.placing import LEVEL_OPTICAL
 from mvssm_ros.rig.importers.transforms import Tree, read_transforms
 from mvssm_ros.rig.rig_file import CameraEntry
 from mvssm_ros.rig.strict_yaml import parse_yaml
+from mvssm_ros.rig.text_file import read_text
 
 _MODELS = {
     "": "plumb_bob",

@@ -14,11 +14,10 @@ import numpy.typing as npt
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig import plausibility
 from mvssm_ros.rig.rig_file import CameraEntry, Rig
+from mvssm_ros.rig.text_file import read_text
 from mvssm_ros.rig.validation import check_camera_matrix, check_distortion, check_rotation
 
 Array = npt.NDArray[np.float64]
-
-_MAX_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -142,24 +141,6 @@ def opencv_distortion(coefficients: Array, fisheye: bool, where: str) -> tuple[s
     if count <= 5 or not np.any(coefficients[5:]):
         return "plumb_bob", coefficients[:5]
     return "rational_polynomial", coefficients[:8]
-
-
-def read_text(path: str | Path, where: str) -> str:
-    """The text of a file of at most 20 MB.
-
-    Raises:
-        UserError: no such file, too large, not text, or not readable.
-    """
-    try:
-        if Path(path).stat().st_size > _MAX_BYTES:
-            raise UserError(f"{where}: is larger than {_MAX_BYTES // 10**6} MB; another file?")
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{where}: there is no such file") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{where}: is not a text file") from None
-    except OSError as error:
-        raise UserError(f"{where}: cannot be read ({error.strerror})") from None
 
 
 def read_json(path: str | Path, where: str) -> Any:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.rig.importers.common import Array, read_text
+from mvssm_ros.rig.importers.common import Array
+from mvssm_ros.rig.text_file import read_text
 
 _log = logging.getLogger(__name__)
 

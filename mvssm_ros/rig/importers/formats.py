@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig.importers.camera_info import read_camera_info
-from mvssm_ros.rig.importers.common import Options, finish, read_text
+from mvssm_ros.rig.importers.common import Options, finish
 from mvssm_ros.rig.importers.data_sets import import_panoptic
 from mvssm_ros.rig.importers.easymocap import read_easymocap
 from mvssm_ros.rig.importers.kalibr import read_kalibr
@@ -17,6 +17,7 @@ from mvssm_ros.rig.importers.placing import place
 from mvssm_ros.rig.importers.qualisys import import_qca
 from mvssm_ros.rig.importers.toml_cameras import read_toml
 from mvssm_ros.rig.rig_file import Rig
+from mvssm_ros.rig.text_file import read_text
 
 _PLACED = ("first_camera_height_m", "first_camera_pose", "reference_frame")
 

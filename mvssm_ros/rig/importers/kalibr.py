@@ -23,9 +23,10 @@ from typing import Any
 import numpy as np
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.rig.importers.common import Array, add, camera, camera_name, read_text, values
+from mvssm_ros.rig.importers.common import Array, add, camera, camera_name, values
 from mvssm_ros.rig.rig_file import CameraEntry
 from mvssm_ros.rig.strict_yaml import parse_yaml
+from mvssm_ros.rig.text_file import read_text
 from mvssm_ros.rig.validation import check_rotation
 
 _DISTORTIONS = {

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.rig.importers.common import camera, camera_name, finish, read_text
+from mvssm_ros.rig.importers.common import camera, camera_name, finish
 from mvssm_ros.rig.rig_file import CameraEntry, Rig
+from mvssm_ros.rig.text_file import read_text
 
 _QUALISYS_SUBPIXELS = 64  # its intrinsics count 64 units a pixel
 

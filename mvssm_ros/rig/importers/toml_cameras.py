@@ -28,10 +28,10 @@ from mvssm_ros.rig.importers.common import (
     camera_name,
     numbers,
     opencv_distortion,
-    read_text,
     values,
 )
 from mvssm_ros.rig.rig_file import CameraEntry
+from mvssm_ros.rig.text_file import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib

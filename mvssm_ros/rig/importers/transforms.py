@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.rig.importers.common import Array, numbers, read_text, values
+from mvssm_ros.rig.importers.common import Array, numbers, values
 from mvssm_ros.rig.strict_yaml import parse_documents
+from mvssm_ros.rig.text_file import read_text
 from mvssm_ros.rig.validation import rotation_from_quaternion
 
 _OPTIONS = ("x", "y", "z", "qx", "qy", "qz", "qw", "roll", "pitch", "yaw")

@@ -174,5 +174,5 @@ def test_missing_files(tmp_path):
     for read in (import_qca, import_panoptic, lambda p: import_campus_shelf(p, (360, 288))):
         with pytest.raises(UserError, match="there is no such file"):
             read(tmp_path / "none")
-        with pytest.raises(UserError, match="cannot be read"):
+        with pytest.raises(UserError, match="is a folder"):
             read(tmp_path)
