@@ -1,0 +1,85 @@
+"""What all feeds have in common: a PersonArray as arrays, and the publisher that is fed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from rclpy.time import Time
+
+from mvssm_ros.geometry.skeletons import SKELETONS, Skeleton
+from mvssm_ros.msg import Person, PersonArray
+from mvssm_ros.tracking.body_volume import Capsules, body_capsules
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PersonArrays:
+    """One person of a PersonArray, in numbers.
+
+    joints_m [J, 3], covariance_m2 [J, 3, 3], velocities_m_s [J, 3]; NaN where unknown.
+    velocity_m_s [3] of the body and its covariance [3, 3]; NaN where unknown.
+    """
+
+    person: Person
+    skeleton: Skeleton
+    joints_m: Array
+    covariance_m2: Array
+    velocities_m_s: Array
+    velocity_m_s: Array
+    velocity_covariance: Array
+
+    @property
+    def number(self) -> int:
+        """Of the id, counted up from 1."""
+        return int(self.person.id.lstrip("p"))
+
+    def capsules(self, k_sigma: float) -> Capsules:
+        """The room she takes up."""
+        return body_capsules(self.joints_m, self.covariance_m2, self.skeleton, k_sigma)
+
+
+class Feed(Protocol):
+    """One kind of output."""
+
+    topic: str
+    message_type: type
+
+    def message(self, answer: PersonArray, people: list[PersonArrays]) -> Any:
+        """The message for one set, also where ``people`` is empty; None: nothing can be said."""
+        ...
+
+
+def present(answer: PersonArray) -> list[PersonArrays]:
+    """Those who are there: confirmed or coasting. Tentative ones may not exist, lost ones are gone."""
+    skeleton = SKELETONS[answer.skeleton]
+    there = (Person.CONFIRMED, Person.COASTING)
+    return [_arrays(p, skeleton) for p in answer.people if p.track_state in there]
+
+
+def stamp_s(answer: PersonArray) -> float:
+    return Time.from_msg(answer.header.stamp).nanoseconds * 1e-9
+
+
+def _arrays(person: Person, skeleton: Skeleton) -> PersonArrays:
+    joints = person.joints
+    positions = [(j.position.x, j.position.y, j.position.z) for j in joints]
+    velocities = [(j.velocity.x, j.velocity.y, j.velocity.z) for j in joints]
+    covariance = np.array([j.position_covariance for j in joints]).reshape(-1, 3, 3)
+    covariance[covariance[:, 0, 0] < 0] = np.nan
+    velocity_covariance = np.array(person.velocity_covariance).reshape(3, 3)
+    if velocity_covariance[0, 0] < 0:
+        velocity_covariance = np.full((3, 3), np.nan)
+    velocity = person.velocity
+    return PersonArrays(
+        person=person,
+        skeleton=skeleton,
+        joints_m=np.array(positions),
+        covariance_m2=covariance,
+        velocities_m_s=np.array(velocities),
+        velocity_m_s=np.array([velocity.x, velocity.y, velocity.z]),
+        velocity_covariance=velocity_covariance,
+    )
