@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import signal
 from pathlib import Path
 from types import FrameType
 
+from mvssm_ros.commands.output import make_room
 from mvssm_ros.demo.comparison import compare, find_truth, load_truth
 from mvssm_ros.demo.overlay import OverlayPainter, film_frames
 from mvssm_ros.demo.pictures import VideoWriter, read_picture, save_picture, stack
@@ -22,7 +22,16 @@ from mvssm_ros.rig.rig_file import Rig, load_rig
 from mvssm_ros.share import share_dir
 
 RIGS = {"corrected": "pose2sim_single.yaml", "shipped": "pose2sim_single_shipped.yaml"}
-_MADE = ("bag", "log", "frames.json", "overlay.mp4", "plot.png", "skeletons.jpg", "summary.md")
+_MADE = (
+    "bag",
+    "log",
+    "frames.json",
+    "overlay.mp4",
+    "plot.png",
+    "skeletons.jpg",
+    "summary.md",
+    "overlay_*.png",
+)
 _STILLS = 5
 _VIDEO_FPS = 20.0  # slower than life, to be looked at
 
@@ -68,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
             f" {', '.join(cameras)}"
         )
     out = Path(args.out)
-    _make_room(out)
+    make_room(out, _MADE)
     settings = Play(
         rig_file=rig_file.resolve(),
         calibration="corrected" if is_own_rig else args.rig,
@@ -94,24 +103,6 @@ def run(args: argparse.Namespace) -> int:
     (out / "summary.md").write_text(page, encoding="utf-8")
     print(f"\n{page}\nall of it is in {out}/")
     return 0
-
-
-def _make_room(out: Path) -> None:
-    """Remove what an earlier run made, and nothing else."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file, expected a folder")
-    for name in _MADE:
-        path = out / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    for path in out.glob("overlay_*.png"):
-        path.unlink()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be made: {error.strerror}") from error
 
 
 def _draw(recording: Recording, rig: Rig, out: Path, main_id: str) -> dict[str, str]:

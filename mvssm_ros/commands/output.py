@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from mvssm_ros.errors import UserError
@@ -14,3 +16,25 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+def make_room(out: Path, made: Iterable[str]) -> None:
+    """Make the folder of --out; remove what an earlier run made in it, and nothing else.
+
+    Args:
+        made: names of files and folders, with wildcards.
+
+    Raises:
+        UserError: it is a file, or cannot be made.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file, expected a folder")
+    for path in [path for name in made for path in out.glob(name)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be made: {error.strerror}") from error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 from pathlib import Path
 
+from mvssm_ros.commands.output import make_room
 from mvssm_ros.errors import UserError
 from mvssm_ros.soak.faults import KINDS
 from mvssm_ros.soak.figures import figures
@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """0: nothing grew, nothing died, nothing was wrong. 1: see the report."""
     settings = _settings(args)
     out = Path(args.out)
-    _make_room(out)
+    make_room(out, _MADE)
     record = soak(settings, out)
     if not record.samples:
         raise UserError("soak: ended before anything was measured")
@@ -76,19 +76,3 @@ def _settings(args: argparse.Namespace) -> Settings:
         severity=args.noise,
         weights=args.weights and str(Path(args.weights).resolve()),
     )
-
-
-def _make_room(out: Path) -> None:
-    """Remove what an earlier run made, and nothing else."""
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file, expected a folder")
-    for name in _MADE:
-        path = out / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be made: {error.strerror}") from error

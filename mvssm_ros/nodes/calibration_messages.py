@@ -1,17 +1,25 @@
-"""A RigCalibration message applied to a rig, checked as a rig file is."""
+"""RigCalibration messages: read as strictly as a rig file, and written of a refined rig."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+from geometry_msgs.msg import Point, Pose, Quaternion
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import CameraCalibration, RigCalibration
-from mvssm_ros.nodes import conversions
+from mvssm_ros.nodes.conversions import info_to_intrinsics, intrinsics_to_info
+from mvssm_ros.nodes.rotations import quaternion_from_matrix
 from mvssm_ros.rig import plausibility
 from mvssm_ros.rig.rig_file import CameraEntry, Rig
 from mvssm_ros.rig.validation import check_camera_matrix, rotation_from_quaternion
+
+if TYPE_CHECKING:
+    from mvssm_ros.rig.refine import CameraResult, Refinement
 
 
 def calibrated_by(rig: Rig, message: RigCalibration, topic: str) -> Rig:
@@ -55,7 +63,7 @@ def _entry(entry: CameraEntry, message: CameraCalibration, where: str, topic: st
     placed = replace(entry, R=to_world.T, t_m=-to_world.T @ position_m)
     if not np.any(message.intrinsics.k):  # NaN counts as something
         return placed
-    found = conversions.info_to_intrinsics(message.intrinsics, message.name, topic)
+    found = info_to_intrinsics(message.intrinsics, message.name, topic)
     check_camera_matrix(found.K, found.size_px, f"{place}: intrinsics")
     return replace(
         placed,
@@ -63,4 +71,41 @@ def _entry(entry: CameraEntry, message: CameraCalibration, where: str, topic: st
         distortion_model=found.distortion_model,
         distortion=found.distortion,
         size_px=found.size_px,
+    )
+
+
+def calibration_message(
+    refined: Refinement, stamp_ns: int, source: str, with_intrinsics: bool
+) -> RigCalibration:
+    """The cameras that were refined.
+
+    Args:
+        stamp_ns: from when on it holds.
+        source: where it comes from, for the receiver's log.
+        with_intrinsics: the intrinsics were refined too; else they are left as zeros.
+    """
+    message = RigCalibration(source=source)
+    message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
+    message.header.frame_id = refined.rig.reference_frame
+    message.cameras = [
+        _camera_msg(refined.rig.cameras[found.name], found, with_intrinsics)
+        for found in refined.cameras
+        if found.refined
+    ]
+    return message
+
+
+def _camera_msg(
+    entry: CameraEntry, found: CameraResult, with_intrinsics: bool
+) -> CameraCalibration:
+    R, center_m = entry.R, entry.center_m
+    assert R is not None  # it was refined
+    assert center_m is not None
+    x, y, z, w = quaternion_from_matrix(R.T).tolist()
+    position = Point(**dict(zip("xyz", center_m.tolist(), strict=True)))
+    return CameraCalibration(
+        name=entry.name,
+        pose=Pose(position=position, orientation=Quaternion(x=x, y=y, z=z, w=w)),
+        pose_covariance=found.pose_covariance.ravel().tolist(),
+        intrinsics=intrinsics_to_info(entry) if with_intrinsics else CameraInfo(),
     )

@@ -132,21 +132,14 @@ class CameraInput:
         Raises:
             UserError: it cannot be read, or has another size; also reported as a problem.
         """
-        where = f"camera '{self.name}', topic '{self.topic}'"
         try:
             if isinstance(message, Keypoints2DArray):
                 if message.width and message.height and expected_px:
+                    where = f"camera '{self.name}', topic '{self.topic}'"
                     conversions.check_size((message.width, message.height), expected_px, where)
                 content = conversions.keypoints_to_panoptic15(message, self.name, self.topic)
             else:
-                if isinstance(message, CompressedImage):
-                    content = conversions.compressed_to_rgb(
-                        message, self.name, self.topic, expected_px
-                    )
-                else:
-                    content = conversions.image_to_rgb(message, self.name, self.topic)
-                if expected_px:
-                    conversions.check_size((content.shape[1], content.shape[0]), expected_px, where)
+                content = conversions.message_to_rgb(message, self.name, self.topic, expected_px)
         except UserError as error:
             self.bad += 1
             self.problems.report(IMAGE, str(error))

@@ -1,4 +1,4 @@
-"""ROS messages of a camera to what the package works on, checked field by field.
+"""ROS messages of a camera to what the package works on, checked field by field, and back.
 
 Every error names the camera, the topic, what was expected and what was found.
 """
@@ -11,12 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.frontends.detector import check_keypoints, check_people_count
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
-from mvssm_ros.msg import Keypoints2DArray
+from mvssm_ros.msg import Keypoints2D, Keypoints2DArray
 from mvssm_ros.nodes import optional
+from mvssm_ros.rig.rig_file import CameraEntry
 from mvssm_ros.rig.validation import MAX_SIDE_PX, check_camera_matrix, check_distortion
 
 # Encodings read straight from the buffer: bytes a pixel, and OpenCV's conversion to RGB.
@@ -147,6 +149,57 @@ def compressed_to_rgb(
             " check the network and the driver"
         )
     return cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+
+
+def message_to_rgb(
+    msg: Image | CompressedImage, camera: str, topic: str, expected_px: tuple[int, int] | None
+) -> RgbImage:
+    """Either kind of image as [H, W, 3] uint8 RGB, of the size (width, height) that is expected.
+
+    Raises:
+        UserError: as `image_to_rgb` and `compressed_to_rgb`, or another size than expected.
+    """
+    if isinstance(msg, CompressedImage):
+        image = compressed_to_rgb(msg, camera, topic, expected_px)
+    else:
+        image = image_to_rgb(msg, camera, topic)
+    if expected_px:
+        where = f"camera '{camera}', topic '{topic}'"
+        check_size((image.shape[1], image.shape[0]), expected_px, where)
+    return image
+
+
+def intrinsics_to_info(entry: CameraEntry) -> CameraInfo:
+    """K, distortion and image size of a camera as a CameraInfo; the rest is left empty.
+
+    Raises:
+        UserError: it lacks one of them.
+    """
+    if entry.K is None or entry.size_px is None or entry.distortion is None:
+        raise UserError(f"camera '{entry.name}': its intrinsics are not known")
+    return CameraInfo(
+        width=entry.size_px[0],
+        height=entry.size_px[1],
+        distortion_model=entry.distortion_model,
+        d=entry.distortion.tolist(),
+        k=entry.K.ravel().tolist(),
+    )
+
+
+def keypoints_to_message(
+    people: npt.NDArray[np.floating], skeleton: str, size_px: tuple[int, int], header: Header
+) -> Keypoints2DArray:
+    """2D people [P, J, 3] (x px, y px, confidence) of an image of this width and height."""
+    return Keypoints2DArray(
+        header=header,
+        skeleton=skeleton,
+        width=size_px[0],
+        height=size_px[1],
+        people=[
+            Keypoints2D(x=x, y=y, confidence=confidence)
+            for x, y, confidence in people.transpose(0, 2, 1).tolist()
+        ],
+    )
 
 
 def info_to_intrinsics(msg: CameraInfo, camera: str, topic: str) -> Intrinsics:

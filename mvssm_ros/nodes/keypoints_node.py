@@ -14,7 +14,6 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -23,9 +22,10 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.frontends.mediapipe import MediaPipeDetector
-from mvssm_ros.msg import Keypoints2D, Keypoints2DArray
+from mvssm_ros.msg import Keypoints2DArray
 from mvssm_ros.nodes import conversions, parameters, qos
 from mvssm_ros.nodes.problems import Problems
+from mvssm_ros.nodes.rig_source import chosen_cameras
 from mvssm_ros.nodes.spin import run_node
 from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.rig_file import CameraEntry, load_rig
@@ -89,14 +89,7 @@ def _cameras(rig_file: str, names: list[str]) -> list[CameraEntry]:
         )
     if not rig_file:
         return [CameraEntry.bare(name) for name in names]
-    cameras = load_rig(rig_file).cameras
-    unknown = [name for name in names if name not in cameras]
-    if unknown:
-        raise UserError(
-            f"parameter 'camera_names' has {unknown}, rig file '{rig_file}' knows only"
-            f" {list(cameras)}"
-        )
-    return [cameras[name] for name in names or cameras]
+    return list(chosen_cameras(load_rig(rig_file), names, rig_file).values())
 
 
 class _Stream:
@@ -160,36 +153,20 @@ class _Stream:
 
     def _answer(self, message: Any) -> None:
         """On the worker's thread."""
-        where = self.name, self.topic
-        if isinstance(message, CompressedImage):
-            image = conversions.compressed_to_rgb(message, *where, self._expected_px)
-        else:
-            image = conversions.image_to_rgb(message, *where)
-        size_px = (image.shape[1], image.shape[0])
-        if self._expected_px:
-            conversions.check_size(size_px, self._expected_px, f"camera '{self.name}'")
+        image = conversions.message_to_rgb(message, self.name, self.topic, self._expected_px)
         people = self._detector.detect(image)
         self.problems.over("image")
-        self._publisher.publish(
-            Keypoints2DArray(
-                header=message.header,
-                skeleton=self._detector.skeleton,
-                width=size_px[0],
-                height=size_px[1],
-                people=[_keypoints_msg(person) for person in people],
-            )
+        size_px = (image.shape[1], image.shape[0])
+        answer = conversions.keypoints_to_message(
+            people, self._detector.skeleton, size_px, message.header
         )
+        self._publisher.publish(answer)
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, UserError):
             self.problems.report("image", str(error))
         else:
             self.problems.report("image", f"camera '{self.name}': {type(error).__name__}: {error}")
-
-
-def _keypoints_msg(person: np.ndarray) -> Keypoints2D:
-    x, y, confidence = person.T.tolist()
-    return Keypoints2D(x=x, y=y, confidence=confidence)
 
 
 def main(args: list[str] | None = None) -> int:

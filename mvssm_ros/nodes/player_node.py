@@ -31,6 +31,7 @@ from mvssm_ros.demo_data import FPS, demo_rig, find_demo, read_frames
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import PersonArray
 from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.conversions import intrinsics_to_info
 from mvssm_ros.nodes.problems import Problems
 from mvssm_ros.nodes.spin import run_node
 from mvssm_ros.rig.rig_file import CameraEntry
@@ -226,12 +227,7 @@ class _Camera:
 
 
 def _info_msg(entry: CameraEntry) -> CameraInfo:
-    if entry.K is None or entry.size_px is None or entry.distortion is None:
-        raise UserError(f"camera {entry.name}: the demo's rig lacks its intrinsics")
-    info = CameraInfo(width=entry.size_px[0], height=entry.size_px[1])
-    info.distortion_model = entry.distortion_model
-    info.d = entry.distortion.tolist()
-    info.k = entry.K.reshape(-1).tolist()
+    info = intrinsics_to_info(entry)
     info.r = np.eye(3).reshape(-1).tolist()
     info.p = np.hstack([entry.K, np.zeros((3, 1))]).reshape(-1).tolist()
     return info

@@ -29,7 +29,7 @@ from std_srvs.srv import Trigger
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import Keypoints2DArray, RigCalibration
 from mvssm_ros.nodes import parameters, qos
-from mvssm_ros.nodes.calibration_message import calibration_message
+from mvssm_ros.nodes.calibration_messages import calibration_message
 from mvssm_ros.nodes.camera_input import CameraInput
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.parameters import Spec

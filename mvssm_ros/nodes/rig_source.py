@@ -37,13 +37,7 @@ def rig_from_parameters(node: Node, values: dict[str, Any]) -> RigSource:
     path = values["rig_file"]
     if path:
         rig = load_rig(path)
-        unknown = [name for name in names if name not in rig.cameras]
-        if unknown:
-            raise UserError(
-                f"parameter 'camera_names' has {unknown}, rig file '{path}' knows only"
-                f" {list(rig.cameras)}"
-            )
-        entries = {n: e for n, e in rig.cameras.items() if not names or n in names}
+        entries = chosen_cameras(rig, names, path)
     else:
         if not names:
             raise UserError(
@@ -82,6 +76,21 @@ def rig_from_parameters(node: Node, values: dict[str, Any]) -> RigSource:
     plausibility.check(rig, f"rig file {path}" if path else "parameters")
     bare = any(entry.R is None or entry.t_m is None for entry in entries.values())
     return RigSource(rig, keypoints_topics, bare and values["calibration.source"] != "topic")
+
+
+def chosen_cameras(rig: Rig, names: list[str], path: str) -> dict[str, CameraEntry]:
+    """Those that the parameter camera_names names, in the rig's order; all if it names none.
+
+    Raises:
+        UserError: one is not in the rig file ``path``.
+    """
+    unknown = [name for name in names if name not in rig.cameras]
+    if unknown:
+        raise UserError(
+            f"parameter 'camera_names' has {unknown}, rig file '{path}' knows only"
+            f" {list(rig.cameras)}"
+        )
+    return {n: e for n, e in rig.cameras.items() if not names or n in names}
 
 
 def _with_extrinsics(entry: CameraEntry, source: str) -> CameraEntry:

@@ -18,11 +18,13 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from rclpy.time import Time
+from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 from visualization_msgs.msg import MarkerArray
 
-from mvssm_ros.msg import Joint, Keypoints2D, Keypoints2DArray, Person, PersonArray, RigStatus
+from mvssm_ros.msg import Joint, Keypoints2DArray, Person, PersonArray, RigStatus
 from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.conversions import keypoints_to_message
 from mvssm_ros.soak.faults import Fault
 
 TRANSITIONS = {
@@ -155,12 +157,8 @@ class SoakRig:
         self._send_due()
 
     def _message(self, stamp_ns: int, people: npt.NDArray[np.float64]) -> Keypoints2DArray:
-        width, height = self._size_px
-        message = Keypoints2DArray(skeleton="panoptic15", width=width, height=height)
-        message.header.stamp = Time(nanoseconds=stamp_ns).to_msg()
-        for x, y, confidence in people.transpose(0, 2, 1).tolist():
-            message.people.append(Keypoints2D(x=x, y=y, confidence=confidence))
-        return message
+        header = Header(stamp=Time(nanoseconds=stamp_ns).to_msg())
+        return keypoints_to_message(people, "panoptic15", self._size_px, header)
 
     def _send_due(self) -> None:
         now_ns = self.now_ns()

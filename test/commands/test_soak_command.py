@@ -12,6 +12,7 @@ import types
 import pytest
 
 from mvssm_ros.commands import soak as command
+from mvssm_ros.commands.output import make_room
 from mvssm_ros.errors import UserError
 from mvssm_ros.network.weights import SHIPPED
 from mvssm_ros.soak.faults import KINDS
@@ -142,5 +143,5 @@ def test_an_earlier_run_is_replaced_and_nothing_else(tmp_path):
     (out / "log").mkdir(parents=True)
     (out / "report.md").touch()
     (out / "mine.txt").write_text("keep", encoding="utf-8")
-    command._make_room(out)
+    make_room(out, command._MADE)
     assert [path.name for path in out.iterdir()] == ["mine.txt"]

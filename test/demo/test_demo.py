@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from mvssm_ros.commands import demo as command
+from mvssm_ros.commands.output import make_room
 from mvssm_ros.demo.overlay import film_frames
 from mvssm_ros.demo.pictures import VideoWriter
 from mvssm_ros.demo.recording import read_recording
@@ -279,11 +280,11 @@ def test_an_earlier_run_is_replaced_and_nothing_else(tmp_path):
     (out / "bag").mkdir(parents=True)
     (out / "overlay_017.png").touch()
     (out / "mine.txt").write_text("keep", encoding="utf-8")
-    command._make_room(out)
+    make_room(out, command._MADE)
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
 
 
 def test_out_must_not_be_a_file(tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(UserError, match="is a file, expected a folder"):
-        command._make_room(tmp_path / "out")
+        make_room(tmp_path / "out", command._MADE)
