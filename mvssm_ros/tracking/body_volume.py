@@ -26,7 +26,7 @@ _LIMBS = (
     ("hip", "knee", 0.10, 0.0),
     ("knee", "ankle", 0.08, 0.05),
 )
-_MOST_INFLATION_M = 0.5  # a joint less sure than this says nothing about where the limb is
+MOST_INFLATION_M = 0.5  # a joint less sure than this says nothing about where the limb is
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,11 @@ def limbs_of(skeleton: Skeleton) -> tuple[npt.NDArray[np.int64], Array, Array]:
 
 
 def body_capsules(
-    joints_m: Array, covariance_m2: Array, skeleton: Skeleton, k_sigma: float
+    joints_m: Array,
+    covariance_m2: Array,
+    skeleton: Skeleton,
+    k_sigma: float,
+    most_inflation_m: float = MOST_INFLATION_M,
 ) -> Capsules:
     """The limbs whose joints are both known.
 
@@ -67,6 +71,7 @@ def body_capsules(
         covariance_m2: [J, 3, 3], NaN where unknown: then nothing is added for it.
         skeleton: of the joints.
         k_sigma: radii grow by this many standard deviations, in the joint's worst direction.
+        most_inflation_m: but not by more than this.
     """
     limbs, radii_m, beyond_m = limbs_of(skeleton)
     start, end = joints_m[limbs[:, 0]], joints_m[limbs[:, 1]]
@@ -76,7 +81,7 @@ def body_capsules(
     length = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
     end = end + along / length * beyond_m[known][:, None]
     sigma_m = worst_sigma_m(covariance_m2)[limbs].max(-1)
-    inflation_m = np.minimum(k_sigma * sigma_m, _MOST_INFLATION_M)
+    inflation_m = np.minimum(k_sigma * sigma_m, most_inflation_m)
     return Capsules(start, end, radii_m[known] + inflation_m, limbs)
 
 

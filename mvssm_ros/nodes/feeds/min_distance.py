@@ -1,59 +1,32 @@
 """feeds/min_distance: how far people are from parts of a robot, and how fast they come closer.
 
 The quantities that are ours in speed and separation monitoring (ISO/TS 15066, section 5.5.4): position
-and speed of the person, their uncertainty and our latency. Not safety-rated.
+and speed of the person, their uncertainty and our latency.
+
+NOT SAFETY-RATED. What is not known is NaN, never far: a set that tells nothing, images that are too
+old, a link that TF cannot place. People who are only tentative count, because they may be there.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from geometry_msgs.msg import Point
+from std_msgs.msg import Header
 
-from mvssm_ros.errors import UserError
 from mvssm_ros.msg import LinkSeparation, PersonArray, Separation
-from mvssm_ros.nodes.feeds.base import PersonArrays
+from mvssm_ros.nodes.feeds.base import Feed, PersonArrays, tells
 from mvssm_ros.nodes.feeds.frames import Frames
 from mvssm_ros.tracking.body_volume import closest_points, worst_sigma_m
+from mvssm_ros.tracking.robot_links import Link, parse_link
 
 Array = npt.NDArray[np.float64]
 _NAN = math.nan
 
 
-@dataclass(frozen=True)
-class Link:
-    """A capsule between the origins of two frames; a sphere where they are the same."""
-
-    text: str
-    first: str
-    second: str
-    radius_m: float
-
-
-def parse_link(text: str) -> Link:
-    """`frame`, `frame:frame2`, each with `@radius in m` behind (default 0).
-
-    Raises:
-        UserError: anything else.
-    """
-    frames, _, radius = text.partition("@")
-    names = [name.strip() for name in frames.split(":")]
-    try:
-        radius_m = float(radius) if radius else 0.0
-    except ValueError:
-        radius_m = -1.0
-    if not 1 <= len(names) <= 2 or not all(names) or not 0 <= radius_m < 100:
-        raise UserError(
-            f"feeds.min_distance.links has '{text}'; expected FRAME or FRAME:FRAME, and @RADIUS in m"
-            " if it is thicker than a line, e.g. 'forearm_link:wrist_1_link@0.08'"
-        )
-    return Link(text, names[0], names[-1], radius_m)
-
-
-class MinDistanceFeed:
+class MinDistanceFeed(Feed):
     """The nearest person to each link.
 
     Args:
@@ -64,27 +37,41 @@ class MinDistanceFeed:
 
     topic = "feeds/min_distance"
     message_type = Separation
+    says_unknown = True
+    counts_doubtful = True
 
     def __init__(self, frames: Frames, links: list[str], k_sigma: float) -> None:
         self._frames = frames
-        self._links = [parse_link(text) for text in links]
+        self._links = [parse_link(text) for text in links if text] or [Link("", "", "", 0.0)]
         self.k_sigma = k_sigma
+        self.max_age_s = 0.0  # older images tell nothing; 0: however old
 
     def message(self, answer: PersonArray, people: list[PersonArrays]) -> Separation:
-        """Every link, in the parameter's order. With fewer than two cameras all is unknown."""
-        known = bin(answer.cameras_used).count("1") >= 2
+        """Every link, in the parameter's order."""
+        known = tells(answer) and not self.is_too_old(answer)
         links = [self._separation(link, answer, people if known else None) for link in self._links]
         return Separation(header=answer.header, links=links)
+
+    def unknown(self, header: Header) -> Separation:
+        """No set has come for too long."""
+        links = [_unknown(link.text or header.frame_id, _NAN) for link in self._links]
+        return Separation(header=header, links=links)
+
+    def is_too_old(self, answer: PersonArray) -> bool:
+        """Or from the future: then the clocks disagree, and its age is not known."""
+        return 0 < self.max_age_s < abs(latency_s(answer))
 
     def _separation(
         self, link: Link, answer: PersonArray, people: list[PersonArrays] | None
     ) -> LinkSeparation:
-        ends = [self._frames.pose(frame, answer.header) for frame in (link.first, link.second)]
-        latency = answer.latency.sec + answer.latency.nanosec * 1e-9
-        unknown = _unknown(link.text, latency)
-        if people is None or ends[0] is None or ends[1] is None:
+        name = link.text or answer.header.frame_id
+        unknown = _unknown(name, latency_s(answer))
+        if people is None:
             return unknown
-        nearest = [self._to_person(link, ends[0][1], ends[1][1], p, latency) for p in people]
+        ends = [self._frames.pose(frame, answer.header) for frame in (link.first, link.second)]
+        if ends[0] is None or ends[1] is None:
+            return unknown
+        nearest = [self._to_person(link, ends[0][1], ends[1][1], p, answer) for p in people]
         if any(math.isnan(s.distance_m) for s in nearest):
             return unknown  # somebody is there, and nobody knows where
         if not nearest:
@@ -93,11 +80,11 @@ class MinDistanceFeed:
         return min(nearest, key=lambda s: s.distance_m)
 
     def _to_person(
-        self, link: Link, start_m: Array, end_m: Array, person: PersonArrays, latency_s: float
+        self, link: Link, start_m: Array, end_m: Array, person: PersonArrays, answer: PersonArray
     ) -> LinkSeparation:
-        found = _unknown(link.text, latency_s)
+        found = _unknown(link.text or answer.header.frame_id, latency_s(answer))
         found.person_id = person.person.id
-        capsules = person.capsules(self.k_sigma)
+        capsules = person.capsules(self.k_sigma, math.inf)
         if not len(capsules):
             return found
         between_m, on_axis, on_link = closest_points(capsules, start_m, end_m)
@@ -124,14 +111,19 @@ class MinDistanceFeed:
         return found
 
 
-def _unknown(link: str, latency_s: float) -> LinkSeparation:
+def latency_s(answer: PersonArray) -> float:
+    """From the images' stamp to publishing."""
+    return answer.latency.sec + answer.latency.nanosec * 1e-9
+
+
+def _unknown(link: str, age_s: float) -> LinkSeparation:
     return LinkSeparation(
         link=link,
         distance_m=_NAN,
         closing_speed_m_s=_NAN,
         human_speed_m_s=_NAN,
         uncertainty_m=_NAN,
-        latency_s=latency_s,
+        latency_s=age_s,
         on_person=Point(x=_NAN, y=_NAN, z=_NAN),
         on_link=Point(x=_NAN, y=_NAN, z=_NAN),
     )

@@ -9,12 +9,12 @@ import numpy as np
 from sensor_msgs.msg import LaserScan
 
 from mvssm_ros.msg import PersonArray
-from mvssm_ros.nodes.feeds.base import PersonArrays
+from mvssm_ros.nodes.feeds.base import Feed, PersonArrays
 from mvssm_ros.nodes.feeds.frames import Frames
 from mvssm_ros.tracking.body_volume import Capsules
 
 
-class ScanFeed:
+class ScanFeed(Feed):
     """Distances to people by direction, seen from ``frame``; rays that meet nobody are inf.
 
     Args:
