@@ -7,7 +7,6 @@ descriptions.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -301,8 +300,6 @@ def unknown_overrides(node: Node) -> list[str]:
 
 
 def _check(spec: Spec, value: Any) -> str | None:
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"parameter '{spec.name}' is {value}, expected a number"
     if spec.choices and value not in spec.choices:
         return f"parameter '{spec.name}' is '{value}', expected one of {list(spec.choices)}"
     if isinstance(spec.default, list) and isinstance(spec.default[0], float) and len(value) != 2:
