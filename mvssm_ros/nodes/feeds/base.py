@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class PersonArrays:
     velocities_m_s: Array
     velocity_m_s: Array
     velocity_covariance: Array
+    _made: dict[tuple[float, float], Capsules] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
@@ -38,10 +39,13 @@ class PersonArrays:
         return int(self.person.id.lstrip("p"))
 
     def capsules(self, k_sigma: float, most_inflation_m: float = MOST_INFLATION_M) -> Capsules:
-        """The room she takes up; see `body_capsules`."""
-        return body_capsules(
-            self.joints_m, self.covariance_m2, self.skeleton, k_sigma, most_inflation_m
-        )
+        """The room she takes up; see `body_capsules`. Made once for all feeds."""
+        made = self._made.get((k_sigma, most_inflation_m))
+        if made is None:
+            made = self._made[k_sigma, most_inflation_m] = body_capsules(
+                self.joints_m, self.covariance_m2, self.skeleton, k_sigma, most_inflation_m
+            )
+        return made
 
 
 class Feed:

@@ -1,4 +1,7 @@
-"""feeds/cloud: people as points, for Nav2's obstacle and voxel layers and the Collision Monitor."""
+"""feeds/cloud: people as points, for Nav2's obstacle and voxel layers and the Collision Monitor.
+
+NOT SAFETY-RATED. An empty cloud says that nobody was seen; when nothing is known none is sent.
+"""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from std_msgs.msg import Header
 from mvssm_ros.msg import LinkSeparation, PersonArray, Separation
 from mvssm_ros.nodes.feeds.base import Feed, PersonArrays, tells
 from mvssm_ros.nodes.feeds.frames import Frames
-from mvssm_ros.tracking.body_volume import closest_points, worst_sigma_m
+from mvssm_ros.tracking.body_volume import Capsules, closest_points, together, worst_sigma_m
 from mvssm_ros.tracking.robot_links import Link, parse_link
 
 Array = npt.NDArray[np.float64]
@@ -48,8 +48,20 @@ class MinDistanceFeed(Feed):
 
     def message(self, answer: PersonArray, people: list[PersonArrays]) -> Separation:
         """Every link, in the parameter's order."""
-        known = tells(answer) and not self.is_too_old(answer)
-        links = [self._separation(link, answer, people if known else None) for link in self._links]
+        bodies = [p.capsules(self.k_sigma, math.inf) for p in people]
+        somewhere = all(len(body) for body in bodies)  # else nobody knows where somebody is
+        known = tells(answer) and not self.is_too_old(answer) and somewhere
+        limbs = together(bodies)
+        owners = np.repeat(np.arange(len(people)), [len(body) for body in bodies])
+        links = []
+        for link in self._links:
+            ends = self._ends(link, answer.header) if known else None
+            found = _unknown(link.text or answer.header.frame_id, latency_s(answer))
+            if ends is not None and people:
+                self._fill(found, link, ends, limbs, [people[i] for i in owners])
+            elif ends is not None:
+                found.distance_m = math.inf
+            links.append(found)
         return Separation(header=answer.header, links=links)
 
     def unknown(self, header: Header) -> Separation:
@@ -61,44 +73,34 @@ class MinDistanceFeed(Feed):
         """Or from the future: then the clocks disagree, and its age is not known."""
         return 0 < self.max_age_s < abs(latency_s(answer))
 
-    def _separation(
-        self, link: Link, answer: PersonArray, people: list[PersonArrays] | None
-    ) -> LinkSeparation:
-        name = link.text or answer.header.frame_id
-        unknown = _unknown(name, latency_s(answer))
-        if people is None:
-            return unknown
-        ends = [self._frames.pose(frame, answer.header) for frame in (link.first, link.second)]
-        if ends[0] is None or ends[1] is None:
-            return unknown
-        nearest = [self._to_person(link, ends[0][1], ends[1][1], p, answer) for p in people]
-        if any(math.isnan(s.distance_m) for s in nearest):
-            return unknown  # somebody is there, and nobody knows where
-        if not nearest:
-            unknown.distance_m = math.inf
-            return unknown
-        return min(nearest, key=lambda s: s.distance_m)
+    def _ends(self, link: Link, header: Header) -> tuple[Array, Array] | None:
+        """Where a link is [3], [3] m; None: unknown."""
+        first, second = (self._frames.pose(f, header) for f in (link.first, link.second))
+        return None if first is None or second is None else (first[1], second[1])
 
-    def _to_person(
-        self, link: Link, start_m: Array, end_m: Array, person: PersonArrays, answer: PersonArray
-    ) -> LinkSeparation:
-        found = _unknown(link.text or answer.header.frame_id, latency_s(answer))
-        found.person_id = person.person.id
-        capsules = person.capsules(self.k_sigma, math.inf)
-        if not len(capsules):
-            return found
-        between_m, on_axis, on_link = closest_points(capsules, start_m, end_m)
+    def _fill(
+        self,
+        found: LinkSeparation,
+        link: Link,
+        ends_m: tuple[Array, Array],
+        capsules: Capsules,
+        owners: list[PersonArrays],
+    ) -> None:
+        """With the nearest of everybody's limbs."""
+        between_m, on_axis, on_link = closest_points(capsules, *ends_m)
         distance_m = between_m - capsules.radii_m - link.radius_m
         limb = int(np.argmin(distance_m))
+        person = owners[limb]
+        found.person_id = person.person.id
         toward = on_link[limb] - on_axis[limb]
-        toward /= max(float(np.linalg.norm(toward)), 1e-9)
+        apart_m = float(np.linalg.norm(toward))
+        toward = toward / apart_m if apart_m > 1e-6 else np.full(3, _NAN)
         ends = capsules.joints[limb]
         away = np.linalg.norm(person.joints_m[ends] - on_axis[limb], axis=-1)
         joint = int(ends[np.argmin(away)])
         share = away[0] / max(float(away.sum()), 1e-9)  # of the way from the first joint
-        velocity = (1 - share) * person.velocities_m_s[ends[0]] + share * person.velocities_m_s[
-            ends[1]
-        ]
+        first, second = person.velocities_m_s[ends]
+        velocity = (1 - share) * first + share * second
         found.joint = person.skeleton.joints[joint]
         found.distance_m = float(distance_m[limb])
         found.closing_speed_m_s = float(velocity @ toward)
@@ -108,7 +110,6 @@ class MinDistanceFeed(Feed):
             found.uncertainty_m = float(self.k_sigma * worst_sigma_m(covariance).max())
         found.on_person = _point(on_axis[limb] + capsules.radii_m[limb] * toward)
         found.on_link = _point(on_link[limb] - link.radius_m * toward)
-        return found
 
 
 def latency_s(answer: PersonArray) -> float:

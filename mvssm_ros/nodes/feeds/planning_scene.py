@@ -17,7 +17,6 @@ from geometry_msgs.msg import Point, Pose, Quaternion
 
 from mvssm_ros.msg import PersonArray
 from mvssm_ros.nodes.feeds.base import Feed, PersonArrays, stamp_s
-from mvssm_ros.nodes.rotations import quaternion_from_matrix
 
 Array = npt.NDArray[np.float64]
 
@@ -122,10 +121,9 @@ def _pose_between(start_m: Array, end_m: Array) -> Pose:
     """In the middle, z from one to the other."""
     along = end_m - start_m
     length_m = float(np.linalg.norm(along))
-    z = along / length_m if length_m > 1e-6 else np.array([0.0, 0.0, 1.0])
-    x = np.cross(np.eye(3)[np.argmin(np.abs(z))], z)
-    x /= np.linalg.norm(x)
-    rotation = np.stack([x, np.cross(z, x), z], -1)
-    qx, qy, qz, qw = (float(q) for q in quaternion_from_matrix(rotation))
-    mx, my, mz = (float(v) for v in (start_m + end_m) / 2)
+    x, y, z = (along / length_m).tolist() if length_m > 1e-6 else (0.0, 0.0, 1.0)
+    q = np.array([-y, x, 0.0, 1.0 + z])  # the shortest turn that takes (0, 0, 1) there
+    q = q / np.linalg.norm(q) if z > -1 + 1e-9 else np.array([1.0, 0.0, 0.0, 0.0])
+    qx, qy, qz, qw = q.tolist()
+    mx, my, mz = ((start_m + end_m) / 2).tolist()
     return Pose(position=Point(x=mx, y=my, z=mz), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))

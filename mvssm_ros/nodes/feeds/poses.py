@@ -1,4 +1,4 @@
-"""feeds/poses and feeds/followed: where people stand, and the one whom a robot follows."""
+"""feeds/poses and feeds/followed: where people stand, and the one whom a robot follows. Not safety-rated."""
 
 from __future__ import annotations
 

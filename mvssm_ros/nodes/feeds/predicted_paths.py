@@ -1,4 +1,4 @@
-"""feeds/predicted_paths: where people will be in the next second if they go on as now."""
+"""feeds/predicted_paths: where people will be in the next second if they go on as now. Not safety-rated."""
 
 from __future__ import annotations
 

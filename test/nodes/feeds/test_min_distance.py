@@ -86,6 +86,14 @@ def test_what_is_unknown_is_nan_and_never_far():
     assert math.isnan(link.closing_speed_m_s)
 
 
+def test_a_link_in_the_middle_of_a_person_has_no_direction():
+    inside = FixedFrames(tool=(np.eye(3), np.array([0.0, 0.0, 1.2])))
+    (link,) = separation(make_answer(make_person(velocity=(1.0, 0.0, 0.0))), ["tool@0.1"], inside)
+    assert link.distance_m == pytest.approx(-0.18 - 0.1)
+    assert math.isnan(link.closing_speed_m_s)
+    assert link.human_speed_m_s == pytest.approx(1.0)
+
+
 def test_who_is_tentative_may_be_there():
     doubtful = make_person(1, x_m=2.0, track_state=Person.TENTATIVE)
     (link,) = separation(make_answer(doubtful, make_person(2, x_m=3.0)))
