@@ -1,4 +1,4 @@
-"""What pose_node publishes for every set: people with identity, and their markers."""
+"""What pose_node publishes for every set: people with identity, their markers, planners' feeds."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.msg import PersonArray, SkeletonInfo
 from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.feeds.publishers import FeedPublishers
 from mvssm_ros.nodes.markers import MarkerWriter
 from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
 from mvssm_ros.rig.image_set import ImageSet
@@ -40,15 +41,23 @@ class Answers:
         node: the lifecycle node; its publishers send only while it is active.
         cameras: all of the rig, in its order: bit i of every mask is cameras[i].
         reference_frame: frame_id of everything.
+        feeds: of planners; closed with it.
 
     Raises:
         UserError: a topic cannot be set up as the parameters ask; then nothing is left of it.
     """
 
-    def __init__(self, node: LifecycleNode, cameras: list[str], reference_frame: str) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        cameras: list[str],
+        reference_frame: str,
+        feeds: FeedPublishers,
+    ) -> None:
         self._node = node
         self._cameras = cameras
         self._frame = reference_frame
+        self.feeds = feeds
         self._tracker = Tracker()
         self._marker_writer = MarkerWriter(SKELETON)
         self._markers_wanted = True
@@ -69,10 +78,12 @@ class Answers:
     @property
     def topics(self) -> list[str]:
         """Full names of the topics it publishes."""
-        return [p.topic_name for p in (self._people, self._markers, self._info)]
+        own = [p.topic_name for p in (self._people, self._markers, self._info)]
+        return own + self.feeds.topics
 
     def apply(self, values: dict[str, Any]) -> None:
-        """Take over the parameters tracking.* and publish.*."""
+        """Take over the parameters tracking.*, publish.* and feeds.*."""
+        self.feeds.apply(values)
         with self._lock:
             self._tracker.filter_type = values["filter.type"]
             self._start_from_tracks = values["tracking.start_from_tracks"]
@@ -93,6 +104,7 @@ class Answers:
             self._open = True
             self._info.publish(skeleton_info_msg(SKELETON))
             self._markers.publish(self._marker_writer.clear(self._header(None)))
+            self.feeds.begin(self._frame)
 
     def publish(self, image_set: ImageSet, people: People) -> np.ndarray:
         """Publish the people of one set, also when there are none.
@@ -146,8 +158,10 @@ class Answers:
             self._open = False  # a set that is still in work comes too late
         self.give_up()
         with self._lock:
-            self._people.publish(self._people_msg(self._last_stamp_ns, []))
-            self._markers.publish(self._marker_writer.clear(self._header(self._last_stamp_ns)))
+            nobody = self._people_msg(self._last_stamp_ns, [])
+            self._people.publish(nobody)
+            self._markers.publish(self._marker_writer.clear(nobody.header))
+            self.feeds.end(nobody)
 
     def close(self) -> None:
         """Destroy the publishers, once the last messages have arrived."""
@@ -155,6 +169,7 @@ class Answers:
         for publisher in self._publishers:
             publisher.wait_for_all_acked(Duration(seconds=max(0.0, end_s - time.monotonic())))
             self._node.destroy_lifecycle_publisher(publisher)
+        self.feeds.close(end_s)
 
     def _send(self, message: PersonArray) -> None:
         now_ns = self._node.get_clock().now().nanoseconds
@@ -162,6 +177,7 @@ class Answers:
         self._people.publish(message)
         if self._markers_wanted:
             self._markers.publish(self._marker_writer.update(message))
+        self.feeds.publish(message)
 
     def _people_msg(self, stamp_ns: int | None, tracked: list[MovingBody]) -> PersonArray:
         return PersonArray(

@@ -1,13 +1,13 @@
 """Every parameter of pose_node: name, default, meaning, range, and what may change while running.
 
-This table is the one place that says a default; config/mvssm.yaml repeats it for the reader and a
-test compares the two. Names are those of config/mvssm.yaml; units are in the descriptions.
+This table, with `feed_parameters`, is the one place that says a default; config/mvssm.yaml repeats
+it for the reader and a test compares the two. Names are those of config/mvssm.yaml; units are in the
+descriptions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -20,21 +20,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.nodes.feed_parameters import FEED_SPECS
+from mvssm_ros.nodes.parameter_spec import Spec
 from mvssm_ros.rig.checks import DEFAULT_MAX_PX
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter. ``low`` and ``high`` are inclusive; ``choices`` are the only legal values."""
-
-    name: str
-    default: Any
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    dynamic: bool = False
-
 
 SPECS = (
     Spec(
@@ -210,6 +198,7 @@ SPECS = (
         1.0,
         dynamic=True,
     ),
+    *FEED_SPECS,
 )
 
 _CAMERA_DESCRIPTIONS = {
@@ -315,6 +304,11 @@ def _check(spec: Spec, value: Any) -> str | None:
         return f"parameter '{spec.name}' is '{value}', expected one of {list(spec.choices)}"
     if isinstance(spec.default, list) and isinstance(spec.default[0], float) and len(value) != 2:
         return f"parameter '{spec.name}' is {list(value)}, expected two numbers, x and y"
+    if spec.check is not None:
+        try:
+            spec.check(value)
+        except UserError as error:
+            return str(error)
     return None
 
 

@@ -260,7 +260,7 @@ class Pipeline:
             min_cameras=self._sync.min_cameras,
             people=self._counts.latest_people,
             rate_hz=self._counts.rate_hz(time.monotonic()),
-            problems=self._problems.texts,
+            problems=[*self._problems.texts, *self._parts.answers.feeds.problems.texts],
             blocked=any(self._problems.has(kind) for kind in _BLOCKING),
             enabled=self._enabled,
         )

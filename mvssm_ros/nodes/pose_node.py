@@ -23,6 +23,8 @@ from mvssm_ros.nodes.answers import Answers
 from mvssm_ros.nodes.calibration_changes import CalibrationChanges
 from mvssm_ros.nodes.camera_input import CameraInput
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
+from mvssm_ros.nodes.feeds.frames import robot_needs_tf
+from mvssm_ros.nodes.feeds.publishers import FeedPublishers
 from mvssm_ros.nodes.inference import Inference, import_network, make_predictor
 from mvssm_ros.nodes.pipeline import Configured, Pipeline
 from mvssm_ros.nodes.rig_source import rig_from_parameters
@@ -118,7 +120,7 @@ class PoseNode(LifecycleNode):
             self.get_logger().warning(
                 f"parameter '{name}' is given but does not exist; config/mvssm.yaml has them all"
             )
-        if source.needs_tf:
+        if source.needs_tf or robot_needs_tf(values, rig.reference_frame):
             self._tf = TfExtrinsics(self)
         predictor = make_predictor(values)
         inputs = {
@@ -127,7 +129,7 @@ class PoseNode(LifecycleNode):
                 entry,
                 source.keypoints_topics[name],
                 values["input"],
-                self._tf,
+                self._tf if source.needs_tf else None,
                 rig.reference_frame,
                 self._message_arrived,
             )
@@ -135,7 +137,8 @@ class PoseNode(LifecycleNode):
         }
         inference = Inference(rig, inputs, predictor, values["input"], values["sync.min_cameras"])
         inference.warm_up()
-        answers = Answers(self, names, rig.reference_frame)
+        feeds = FeedPublishers(self, self._tf and self._tf.lookup_pose, values)
+        answers = Answers(self, names, rig.reference_frame, feeds)
         answers.apply(values)
         calibration = CalibrationChanges(self, rig, inputs, values)
         self._configured = Configured(

@@ -1,9 +1,9 @@
-"""What all feeds have in common: a PersonArray as arrays, and the publisher that is fed."""
+"""What all feeds have in common: a PersonArray as arrays, and what a feed is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ from rclpy.time import Time
 
 from mvssm_ros.geometry.skeletons import SKELETONS, Skeleton
 from mvssm_ros.msg import Person, PersonArray
-from mvssm_ros.tracking.body_volume import Capsules, body_capsules
+from mvssm_ros.tracking.body_volume import MOST_INFLATION_M, Capsules, body_capsules
 
 Array = npt.NDArray[np.float64]
 
@@ -31,32 +31,56 @@ class PersonArrays:
     velocities_m_s: Array
     velocity_m_s: Array
     velocity_covariance: Array
+    _made: dict[tuple[float, float], Capsules] = field(default_factory=dict)
 
     @property
     def number(self) -> int:
         """Of the id, counted up from 1."""
         return int(self.person.id.lstrip("p"))
 
-    def capsules(self, k_sigma: float) -> Capsules:
-        """The room she takes up."""
-        return body_capsules(self.joints_m, self.covariance_m2, self.skeleton, k_sigma)
+    def capsules(self, k_sigma: float, most_inflation_m: float = MOST_INFLATION_M) -> Capsules:
+        """The room she takes up; see `body_capsules`. Made once for all feeds."""
+        made = self._made.get((k_sigma, most_inflation_m))
+        if made is None:
+            made = self._made[k_sigma, most_inflation_m] = body_capsules(
+                self.joints_m, self.covariance_m2, self.skeleton, k_sigma, most_inflation_m
+            )
+        return made
 
 
-class Feed(Protocol):
-    """One kind of output."""
+class Feed:
+    """One kind of output.
+
+    A set that tells nothing (see `tells`) is not the same as nobody there. Feeds that can say
+    "unknown" get it too; the others stay silent, so that whoever listens notices their age.
+    """
 
     topic: str
     message_type: type
+    says_unknown = False
+    counts_doubtful = False  # tentative people too
 
     def message(self, answer: PersonArray, people: list[PersonArrays]) -> Any:
         """The message for one set, also where ``people`` is empty; None: nothing can be said."""
-        ...
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Somebody who knows nothing of earlier messages has begun to listen."""
 
 
-def present(answer: PersonArray) -> list[PersonArrays]:
-    """Those who are there: confirmed or coasting. Tentative ones may not exist, lost ones are gone."""
+def tells(answer: PersonArray) -> bool:
+    """Whether its set could have shown people: two cameras or more were used."""
+    return bin(answer.cameras_used).count("1") >= 2
+
+
+def present(answer: PersonArray, doubtful: bool = False) -> list[PersonArrays]:
+    """Those who are there: confirmed or coasting; lost ones are gone.
+
+    Args:
+        doubtful: with those who are tentative; they may not exist.
+    """
     skeleton = SKELETONS[answer.skeleton]
-    there = (Person.CONFIRMED, Person.COASTING)
+    there = {Person.CONFIRMED, Person.COASTING} | ({Person.TENTATIVE} if doubtful else set())
     return [_arrays(p, skeleton) for p in answer.people if p.track_state in there]
 
 
