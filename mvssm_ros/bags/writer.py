@@ -93,6 +93,12 @@ class BagWriter:
         """One message in CDR, as it comes off the wire."""
         self._writer.write(connection, time_ns, serialized)
 
+    def write_repeatably(self, connection: Any, time_ns: int, serialized: bytes) -> None:
+        """As `write`, with zeros between the fields, where middlewares leave what was in memory."""
+        name = connection.msgtype
+        message = self._types.deserialize_cdr(serialized, name)
+        self.write(connection, time_ns, self._types.serialize_cdr(message, name))
+
     def room_bytes(self) -> int:
         """What can still be written: room on the disk, and to the largest size a file may have."""
         disk = os.statvfs(self.folder)

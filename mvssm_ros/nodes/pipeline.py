@@ -42,7 +42,7 @@ from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.image_set import ImageSet
 from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP
 
-_GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
+GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
 _FINISH_WITHIN_S = 0.8  # what inference gets for its last set
 _BLOCKING = (
     "clock",
@@ -205,7 +205,7 @@ class Pipeline:
             self._watch.look(now_ns)
         misfits = self._watch_qos()
         last_set_s = self._last_set_s
-        waited = last_set_s is not None and time.monotonic() - last_set_s > _GIVE_UP_AFTER_S
+        waited = last_set_s is not None and time.monotonic() - last_set_s > GIVE_UP_AFTER_S
         if waited and not self._worker.busy:
             self._last_set_s = self._counts.latest_people = None
             self._parts.answers.give_up()
@@ -219,7 +219,7 @@ class Pipeline:
         drops = self._sync.drops[NO_QUORUM] + self._sync.drops[OUT_OF_SLOP]
         unmatched, self._unmatched = drops > self._unmatched, drops
         enough = sum(state.used for state in states) >= self._sync.min_cameras
-        early = time.monotonic() - self._enabled_s < _GIVE_UP_AFTER_S
+        early = time.monotonic() - self._enabled_s < GIVE_UP_AFTER_S
         none = self._last_set_s is None and not early and not self._worker.busy
         if enough and unmatched and none:
             self._problems.report(

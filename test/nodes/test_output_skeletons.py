@@ -45,7 +45,7 @@ def test_people_come_out_in_the_skeleton_that_is_asked_for(
 
     (arrays,) = present(answer)  # feeds work on panoptic15, so that nobody lacks a trunk
     assert arrays.skeleton is SKELETONS["panoptic15"]
-    assert len(arrays.capsules(1.0)) == 13
+    assert len(arrays.capsules(1.0)) == 14
     assert np.linalg.norm(arrays.joints_m - standing_person(), axis=-1).max() < 0.15
     assert np.isfinite(arrays.covariance_m2).all()
     assert np.isfinite(arrays.velocities_m_s).all()
