@@ -10,25 +10,20 @@ import numpy as np
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
-from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.msg import PersonArray, SkeletonInfo
 from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.answer_writer import AnswerWriter
 from mvssm_ros.nodes.feeds.publishers import FeedPublishers
 from mvssm_ros.nodes.markers import MarkerWriter
-from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
+from mvssm_ros.nodes.person_messages import duration_msg, skeleton_info_msg
 from mvssm_ros.rig.image_set import ImageSet
-from mvssm_ros.tracking.bodies import bodies_of
-from mvssm_ros.tracking.identity import Body, TrackState
-from mvssm_ros.tracking.tracker import MovingBody, Tracker
 
 if TYPE_CHECKING:
     from mvssm_ros.predictor import People
 
-SKELETON = SKELETONS["panoptic15"]
 _ARRIVE_WITHIN_S = 0.3  # what the last messages get to reach their subscribers
 
 
@@ -55,15 +50,11 @@ class Answers:
         feeds: FeedPublishers,
     ) -> None:
         self._node = node
-        self._cameras = cameras
-        self._frame = reference_frame
         self.feeds = feeds
-        self._tracker = Tracker()
-        self._marker_writer = MarkerWriter(SKELETON)
+        self._frame = reference_frame
+        self._writer = AnswerWriter(cameras, reference_frame)
+        self._marker_writer = MarkerWriter(self._writer.output.skeleton)
         self._markers_wanted = True
-        self._start_from_tracks = True
-        self._wary = True  # who is seen by few of the cameras that ought to is not believed at once
-        self._last_stamp_ns: int | None = None  # of the last set
         self._lock = threading.Lock()
         self._open = False  # between begin and end
         self._publishers: list[Any] = []
@@ -85,25 +76,24 @@ class Answers:
         """Take over the parameters tracking.*, publish.* and feeds.*."""
         self.feeds.apply(values)
         with self._lock:
-            self._tracker.filter_type = values["filter.type"]
-            self._start_from_tracks = values["tracking.start_from_tracks"]
-            self._tracker.gate_m = values["tracking.gate"]
-            self._tracker.max_speed_m_s = values["tracking.max_speed"]
-            self._tracker.coast_s = values["tracking.coast"]
-            self._tracker.confirm_sets = values["tracking.confirm_sets"]
-            self._wary = values["calibration.leave_out"]
+            before = self._writer.output.skeleton
+            self._writer.apply(values)
+            if self._writer.output.skeleton is not before:
+                self._marker_writer = MarkerWriter(self._writer.output.skeleton)
             self._marker_writer.line_width_m = values["publish.marker_width"]
             was_wanted = self._markers_wanted
             self._markers_wanted = values["publish.markers"]
             if was_wanted and not self._markers_wanted:
-                self._markers.publish(self._marker_writer.clear(self._header(self._last_stamp_ns)))
+                self._markers.publish(self._marker_writer.clear(self._writer.header()))
 
     def begin(self) -> None:
         """The node has become active: say what the joints are, wipe what an earlier run left."""
         with self._lock:
             self._open = True
-            self._info.publish(skeleton_info_msg(SKELETON))
-            self._markers.publish(self._marker_writer.clear(self._header(None)))
+            self._info.publish(skeleton_info_msg(self._writer.output.skeleton))
+            header = self._writer.header()
+            header.stamp = Time().to_msg()
+            self._markers.publish(self._marker_writer.clear(header))
             self.feeds.begin(self._frame)
 
     def publish(self, image_set: ImageSet, people: People) -> np.ndarray:
@@ -115,42 +105,31 @@ class Answers:
         Returns:
             [P] bool: who of them is confirmed; after `end` nobody is, and nothing is published.
         """
-        bits = np.array([1 << self._cameras.index(name) for name in image_set.cameras], np.uint64)
-        bodies = bodies_of(people, bits, self._wary)
-        tracked = self._publish(image_set, bodies, int(bits.sum()))
-        confirmed = np.zeros(len(bodies), bool)
-        confirmed[[t.index for t in tracked if t.state == TrackState.CONFIRMED]] = True
+        with self._lock:
+            if not self._open:
+                return np.zeros(len(people.score), bool)
+            message, confirmed = self._writer.answer(image_set, people)
+            self._send(message)
         return confirmed
 
     def expected_poses_m(self, stamp_ns: int) -> np.ndarray | None:
         """[K, 15, 3]: where people will be at a stamp; None: they are not to be looked for there."""
         with self._lock:
-            return self._tracker.start_poses_m(stamp_ns) if self._start_from_tracks else None
+            return self._writer.expected_poses_m(stamp_ns)
 
     def publish_unknown(self, image_set: ImageSet) -> np.ndarray:
         """Publish that one set tells nothing: no people, no cameras used. Returns [0] bool."""
-        self._publish(image_set, [], 0)
-        return np.zeros(0, bool)
-
-    def _publish(self, image_set: ImageSet, bodies: list[Body], used: int) -> list[MovingBody]:
         with self._lock:
-            if not self._open:
-                return []
-            stamp_ns = image_set.stamp_ns
-            tracked = self._tracker.update(bodies, stamp_ns)
-            self._last_stamp_ns = stamp_ns
-            message = self._people_msg(stamp_ns, tracked)
-            message.cameras_used = used
-            message.stamp_spread = duration_msg(image_set.spread_ns)
-            self._send(message)
-        return tracked
+            if self._open:
+                self._send(self._writer.answer(image_set, None)[0])
+        return np.zeros(0, bool)
 
     def give_up(self) -> None:
         """No more sets are to be expected: everybody is lost, the markers go."""
         with self._lock:
-            lost = self._tracker.reset()
-            if lost:
-                self._send(self._people_msg(self._last_stamp_ns, lost))
+            farewell = self._writer.give_up()
+            if farewell is not None:
+                self._send(farewell)
 
     def end(self) -> None:
         """The node stops being active: everybody is lost, one empty answer, the markers go."""
@@ -158,7 +137,7 @@ class Answers:
             self._open = False  # a set that is still in work comes too late
         self.give_up()
         with self._lock:
-            nobody = self._people_msg(self._last_stamp_ns, [])
+            nobody = self._writer.nobody()
             self._people.publish(nobody)
             self._markers.publish(self._marker_writer.clear(nobody.header))
             self.feeds.end(nobody)
@@ -178,18 +157,6 @@ class Answers:
         if self._markers_wanted:
             self._markers.publish(self._marker_writer.update(message))
         self.feeds.publish(message)
-
-    def _people_msg(self, stamp_ns: int | None, tracked: list[MovingBody]) -> PersonArray:
-        return PersonArray(
-            header=self._header(stamp_ns),
-            skeleton=SKELETON.name,
-            cameras=self._cameras,
-            people=[person_msg(body, SKELETON) for body in tracked],
-        )
-
-    def _header(self, stamp_ns: int | None) -> Header:
-        """Before the first set there is no image whose stamp it could be: then 0."""
-        return Header(stamp=Time(nanoseconds=stamp_ns or 0).to_msg(), frame_id=self._frame)
 
     def _publisher(self, message_type: type, topic: str, profile: Any) -> Any:
         publisher = self._node.create_lifecycle_publisher(

@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.geometry.output_skeletons import OUTPUT_SKELETONS
 from mvssm_ros.nodes.feed_parameters import FEED_SPECS
 from mvssm_ros.nodes.parameter_spec import Spec
 from mvssm_ros.rig.checks import DEFAULT_MAX_PX
@@ -188,6 +189,13 @@ SPECS = (
         " smoothed, none: as measured; both without velocities.",
         choices=("none", "one_euro", "kalman"),
         dynamic=True,
+    ),
+    Spec(
+        "publish.skeleton",
+        "panoptic15",
+        "Joints of people, markers and skeleton_info. Those that panoptic15 lacks are derived from"
+        " it: PREDICTED, with half the confidence and a larger covariance.",
+        choices=OUTPUT_SKELETONS,
     ),
     Spec("publish.markers", True, "Publish markers for RViz.", dynamic=True),
     Spec(

@@ -114,8 +114,8 @@ def run_node(
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         code = _spin(make_node, make_executor)
-    except (UserError, *_PARAMETER_ERRORS) as error:
-        print(f"mvssm: error: {_one_line(error)}", file=sys.stderr)
+    except (UserError, *PARAMETER_ERRORS) as error:
+        print(f"mvssm: error: {one_line(error)}", file=sys.stderr)
         code = 2
     finally:
         rclpy.try_shutdown()
@@ -127,7 +127,7 @@ def run_node(
     return code
 
 
-_PARAMETER_ERRORS = (
+PARAMETER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterException,
@@ -159,5 +159,5 @@ def _spin(make_node: Callable[[], Any], make_executor: Callable[[], Executor]) -
         node.destroy_node()
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     return " ".join(str(error).split())

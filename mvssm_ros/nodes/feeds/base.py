@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from rclpy.time import Time
 
-from mvssm_ros.geometry.skeletons import SKELETONS, Skeleton
+from mvssm_ros.geometry.skeletons import Skeleton, SkeletonMap, skeleton_map
 from mvssm_ros.msg import Person, PersonArray
 from mvssm_ros.tracking.body_volume import MOST_INFLATION_M, Capsules, body_capsules
 
@@ -79,16 +79,17 @@ def present(answer: PersonArray, doubtful: bool = False) -> list[PersonArrays]:
     Args:
         doubtful: with those who are tentative; they may not exist.
     """
-    skeleton = SKELETONS[answer.skeleton]
+    to_ours = skeleton_map(answer.skeleton)
     there = {Person.CONFIRMED, Person.COASTING} | ({Person.TENTATIVE} if doubtful else set())
-    return [_arrays(p, skeleton) for p in answer.people if p.track_state in there]
+    return [_arrays(p, to_ours) for p in answer.people if p.track_state in there]
 
 
 def stamp_s(answer: PersonArray) -> float:
     return Time.from_msg(answer.header.stamp).nanoseconds * 1e-9
 
 
-def _arrays(person: Person, skeleton: Skeleton) -> PersonArrays:
+def _arrays(person: Person, to_ours: SkeletonMap) -> PersonArrays:
+    """In panoptic15, whatever is published, so that nobody lacks a trunk."""
     joints = person.joints
     positions = [(j.position.x, j.position.y, j.position.z) for j in joints]
     velocities = [(j.velocity.x, j.velocity.y, j.velocity.z) for j in joints]
@@ -100,10 +101,21 @@ def _arrays(person: Person, skeleton: Skeleton) -> PersonArrays:
     velocity = person.velocity
     return PersonArrays(
         person=person,
-        skeleton=skeleton,
-        joints_m=np.array(positions),
-        covariance_m2=covariance,
-        velocities_m_s=np.array(velocities),
+        skeleton=to_ours.target,
+        joints_m=_mean(np.array(positions), to_ours),
+        covariance_m2=_mean(covariance, to_ours, independent=True),
+        velocities_m_s=_mean(np.array(velocities), to_ours),
         velocity_m_s=np.array([velocity.x, velocity.y, velocity.z]),
         velocity_covariance=velocity_covariance,
+    )
+
+
+def _mean(values: np.ndarray, to_ours: SkeletonMap, independent: bool = False) -> np.ndarray:
+    """[K, ...] of the joints of one skeleton to [J, ...] of another; of means the covariances."""
+    sizes = [len(sources) ** (2 if independent else 1) for sources in to_ours.sources]
+    return np.array(
+        [
+            values[list(sources)].sum(0) / size if size else np.full(values.shape[1:], np.nan)
+            for sources, size in zip(to_ours.sources, sizes)
+        ]
     )
