@@ -1,4 +1,4 @@
-"""What pose_node publishes for every set: people with identity, and their markers."""
+"""What pose_node publishes: people with identity for every set, markers of them and of the cameras."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.msg import PersonArray, SkeletonInfo
 from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.camera_markers import CameraMarkerWriter, ShownCamera
 from mvssm_ros.nodes.markers import MarkerWriter
 from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
 from mvssm_ros.rig.image_set import ImageSet
@@ -52,6 +53,9 @@ class Answers:
         self._tracker = Tracker()
         self._marker_writer = MarkerWriter(SKELETON)
         self._markers_wanted = True
+        self._viewers = 0  # subscribers of the markers, at the last set
+        self._camera_marker_writer = CameraMarkerWriter()
+        self._camera_markers_wanted = True
         self._start_from_tracks = True
         self._wary = True  # who is seen by few of the cameras that ought to is not believed at once
         self._last_stamp_ns: int | None = None  # of the last set
@@ -61,6 +65,7 @@ class Answers:
         try:
             self._people = self._publisher(PersonArray, "people", qos.answer_qos())
             self._markers = self._publisher(MarkerArray, "markers", qos.answer_qos())
+            self._camera_markers = self._publisher(MarkerArray, "camera_markers", qos.latched_qos())
             self._info = self._publisher(SkeletonInfo, "skeleton_info", qos.latched_qos())
         except UserError:
             self.close()
@@ -69,7 +74,7 @@ class Answers:
     @property
     def topics(self) -> list[str]:
         """Full names of the topics it publishes."""
-        return [p.topic_name for p in (self._people, self._markers, self._info)]
+        return [publisher.topic_name for publisher in self._publishers]
 
     def apply(self, values: dict[str, Any]) -> None:
         """Take over the parameters tracking.* and publish.*."""
@@ -82,17 +87,25 @@ class Answers:
             self._tracker.confirm_sets = values["tracking.confirm_sets"]
             self._wary = values["calibration.leave_out"]
             self._marker_writer.line_width_m = values["publish.marker_width"]
+            self._marker_writer.labels = values["publish.labels"]
+            self._marker_writer.velocities = values["publish.velocities"]
+            self._marker_writer.ellipsoids = values["publish.ellipsoids"]
             was_wanted = self._markers_wanted
             self._markers_wanted = values["publish.markers"]
             if was_wanted and not self._markers_wanted:
-                self._markers.publish(self._marker_writer.clear(self._header(self._last_stamp_ns)))
+                self._clear_markers()
+            were_wanted = self._camera_markers_wanted
+            self._camera_markers_wanted = values["publish.camera_markers"]
+            if were_wanted and not self._camera_markers_wanted:
+                self._clear_camera_markers()
 
     def begin(self) -> None:
         """The node has become active: say what the joints are, wipe what an earlier run left."""
         with self._lock:
             self._open = True
             self._info.publish(skeleton_info_msg(SKELETON))
-            self._markers.publish(self._marker_writer.clear(self._header(None)))
+            self._clear_markers()
+            self._clear_camera_markers()
 
     def publish(self, image_set: ImageSet, people: People) -> np.ndarray:
         """Publish the people of one set, also when there are none.
@@ -147,7 +160,21 @@ class Answers:
         self.give_up()
         with self._lock:
             self._people.publish(self._people_msg(self._last_stamp_ns, []))
-            self._markers.publish(self._marker_writer.clear(self._header(self._last_stamp_ns)))
+            self._clear_markers()
+            self._clear_camera_markers()
+
+    def publish_cameras(self, cameras: list[ShownCamera]) -> None:
+        """Markers of the cameras, once a second: where they are, how they are doing.
+
+        Sent if that has changed, and as long as somebody watches, whose screen may have been wiped.
+        """
+        with self._lock:
+            if not (self._open and self._camera_markers_wanted):
+                return
+            changed = self._camera_marker_writer.take(cameras)
+            if changed or self._camera_markers.get_subscription_count():
+                message = self._camera_marker_writer.message(self._header(None))
+                self._camera_markers.publish(message)
 
     def close(self) -> None:
         """Destroy the publishers, once the last messages have arrived."""
@@ -161,7 +188,23 @@ class Answers:
         message.latency = duration_msg(now_ns - Time.from_msg(message.header.stamp).nanoseconds)
         self._people.publish(message)
         if self._markers_wanted:
-            self._markers.publish(self._marker_writer.update(message))
+            self._draw(message)
+
+    def _draw(self, people: PersonArray) -> None:
+        """Markers, if somebody watches; who has just come may still show what is long gone."""
+        viewers = self._markers.get_subscription_count()
+        if viewers > self._viewers:
+            self._clear_markers()
+        self._viewers = viewers
+        if viewers:
+            self._markers.publish(self._marker_writer.update(people))
+
+    def _clear_markers(self) -> None:
+        self._viewers = self._markers.get_subscription_count()
+        self._markers.publish(self._marker_writer.clear(self._header(self._last_stamp_ns)))
+
+    def _clear_camera_markers(self) -> None:
+        self._camera_markers.publish(self._camera_marker_writer.clear(self._header(None)))
 
     def _people_msg(self, stamp_ns: int | None, tracked: list[MovingBody]) -> PersonArray:
         return PersonArray(
