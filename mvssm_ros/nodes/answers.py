@@ -1,4 +1,4 @@
-"""What pose_node publishes for every set: people with identity, their markers, planners' feeds."""
+"""What pose_node publishes: people with identity for every set, drawings of them, planners' feeds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode
 from rclpy.time import Time
-from visualization_msgs.msg import MarkerArray
+from std_msgs.msg import Header
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import PersonArray, SkeletonInfo
 from mvssm_ros.nodes import qos
 from mvssm_ros.nodes.answer_writer import AnswerWriter
+from mvssm_ros.nodes.camera_markers import ShownCamera
+from mvssm_ros.nodes.drawings import Drawings
 from mvssm_ros.nodes.feeds.publishers import FeedPublishers
-from mvssm_ros.nodes.markers import MarkerWriter
 from mvssm_ros.nodes.person_messages import duration_msg, skeleton_info_msg
 from mvssm_ros.rig.image_set import ImageSet
 
@@ -53,14 +54,12 @@ class Answers:
         self.feeds = feeds
         self._frame = reference_frame
         self._writer = AnswerWriter(cameras, reference_frame)
-        self._marker_writer = MarkerWriter(self._writer.output.skeleton)
-        self._markers_wanted = True
         self._lock = threading.Lock()
         self._open = False  # between begin and end
         self._publishers: list[Any] = []
         try:
             self._people = self._publisher(PersonArray, "people", qos.answer_qos())
-            self._markers = self._publisher(MarkerArray, "markers", qos.answer_qos())
+            self._drawings = Drawings(self._publisher, self._writer.output.skeleton)
             self._info = self._publisher(SkeletonInfo, "skeleton_info", qos.latched_qos())
         except UserError:
             self.close()
@@ -69,31 +68,22 @@ class Answers:
     @property
     def topics(self) -> list[str]:
         """Full names of the topics it publishes."""
-        own = [p.topic_name for p in (self._people, self._markers, self._info)]
+        own = [publisher.topic_name for publisher in self._publishers]
         return own + self.feeds.topics
 
     def apply(self, values: dict[str, Any]) -> None:
         """Take over the parameters tracking.*, publish.* and feeds.*."""
         self.feeds.apply(values)
         with self._lock:
-            before = self._writer.output.skeleton
             self._writer.apply(values)
-            if self._writer.output.skeleton is not before:
-                self._marker_writer = MarkerWriter(self._writer.output.skeleton)
-            self._marker_writer.line_width_m = values["publish.marker_width"]
-            was_wanted = self._markers_wanted
-            self._markers_wanted = values["publish.markers"]
-            if was_wanted and not self._markers_wanted:
-                self._markers.publish(self._marker_writer.clear(self._writer.header()))
+            self._drawings.apply(values, self._writer.output.skeleton, self._writer.header())
 
     def begin(self) -> None:
         """The node has become active: say what the joints are, wipe what an earlier run left."""
         with self._lock:
             self._open = True
             self._info.publish(skeleton_info_msg(self._writer.output.skeleton))
-            header = self._writer.header()
-            header.stamp = Time().to_msg()
-            self._markers.publish(self._marker_writer.clear(header))
+            self._drawings.clear(Header(frame_id=self._frame))  # stamp 0: there is no image yet
             self.feeds.begin(self._frame)
 
     def publish(self, image_set: ImageSet, people: People) -> np.ndarray:
@@ -139,8 +129,15 @@ class Answers:
         with self._lock:
             nobody = self._writer.nobody()
             self._people.publish(nobody)
-            self._markers.publish(self._marker_writer.clear(nobody.header))
+            self._drawings.clear(nobody.header)
             self.feeds.end(nobody)
+
+    def publish_cameras(self, cameras: list[ShownCamera]) -> None:
+        """Where all the cameras of the rig are and how they are doing; once a second."""
+        with self._lock:
+            if self._open:
+                header = Header(frame_id=self._frame)  # stamp 0: wherever they are now
+                self._drawings.draw_cameras(cameras, header)
 
     def close(self) -> None:
         """Destroy the publishers, once the last messages have arrived."""
@@ -154,8 +151,7 @@ class Answers:
         now_ns = self._node.get_clock().now().nanoseconds
         message.latency = duration_msg(now_ns - Time.from_msg(message.header.stamp).nanoseconds)
         self._people.publish(message)
-        if self._markers_wanted:
-            self._markers.publish(self._marker_writer.update(message))
+        self._drawings.draw(message)
         self.feeds.publish(message)
 
     def _publisher(self, message_type: type, topic: str, profile: Any) -> Any:

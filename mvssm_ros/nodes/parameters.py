@@ -197,7 +197,21 @@ SPECS = (
         " it: PREDICTED, with half the confidence and a larger covariance.",
         choices=OUTPUT_SKELETONS,
     ),
-    Spec("publish.markers", True, "Publish markers for RViz.", dynamic=True),
+    Spec("publish.markers", True, "Publish markers of the people for RViz.", dynamic=True),
+    Spec("publish.labels", True, "Markers with id and confidence.", dynamic=True),
+    Spec("publish.velocities", True, "Markers of where people move to, as arrows.", dynamic=True),
+    Spec(
+        "publish.ellipsoids",
+        True,
+        "Markers of where each joint is with 90 %, as ellipsoids: most of the cost of markers.",
+        dynamic=True,
+    ),
+    Spec(
+        "publish.camera_markers",
+        True,
+        "Publish markers of the cameras for RViz, coloured by how each is doing.",
+        dynamic=True,
+    ),
     Spec(
         "publish.marker_width",
         0.03,

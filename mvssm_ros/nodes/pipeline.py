@@ -27,6 +27,7 @@ from mvssm_ros.nodes.answers import Answers
 from mvssm_ros.nodes.assembly import make_synchronizer
 from mvssm_ros.nodes.calibration_changes import CalibrationChanges
 from mvssm_ros.nodes.camera_input import QOS, CameraInput
+from mvssm_ros.nodes.camera_markers import ShownCamera
 from mvssm_ros.nodes.deadline import DeadlineTimer
 from mvssm_ros.nodes.diagnostics import (
     PipelineCounts,
@@ -213,6 +214,10 @@ class Pipeline:
         states = [camera_state(camera, self._sync, now_ns) for camera in self._cameras]
         self._watch_sets(states)
         self._publish_status(states, misfits)
+        entries = [c.calibration.last or c.calibration.entry for c in self._cameras]
+        self._parts.answers.publish_cameras(
+            [ShownCamera(entry, state) for entry, state in zip(entries, states)]
+        )
 
     def _watch_sets(self, states: list[CameraState]) -> None:
         """Say so when cameras that are well never give a set."""

@@ -70,21 +70,6 @@ def test_the_file_loads_into_the_node(world):
         assert node.get_parameter(spec.name).value == spec.default
 
 
-def test_rviz_shows_the_topics_that_the_node_publishes():
-    rviz = yaml.safe_load((CONFIG / "rviz" / "mvssm.rviz").read_text("utf-8"))
-    displays = {d["Class"]: d for d in rviz["Visualization Manager"]["Displays"]}
-    topic = displays["rviz_default_plugins/MarkerArray"]["Topic"]
-    assert topic["Value"] == "/markers"
-    assert topic["Reliability Policy"] == "Reliable"
-    assert topic["Durability Policy"] == "Volatile"
-    assert set(displays["rviz_default_plugins/MarkerArray"]["Namespaces"]) == {
-        "bones",
-        "joints",
-        "label",
-    }
-    assert rviz["Visualization Manager"]["Global Options"]["Fixed Frame"] == "map"
-
-
 def test_the_shared_memory_segment_holds_several_images():
     space = {"dds": "http://www.eprosima.com"}
     root = xml.etree.ElementTree.parse(CONFIG / "fastdds_shm.xml")

@@ -61,7 +61,8 @@ def test_a_subscriber_that_asks_for_too_much_is_told_until_it_goes(
 def test_every_answer_is_looked_after(world, rig_and_file, untrained_weights, topic):
     rig, path = rig_and_file
     node = start(world, rig, path, untrained_weights)
-    (message_type,) = [p.msg_type for p in node.publishers if p.topic_name.endswith(topic)]
+    full_name = "/" + topic.lstrip("/")
+    (message_type,) = [p.msg_type for p in node.publishers if p.topic_name == full_name]
     deaf = world.hear(message_type, topic, [], LATCHED)
     world.spin_until(lambda: world.said("DURABILITY transient_local, offered is volatile", topic))
     world.tester.destroy_subscription(deaf)
@@ -137,7 +138,8 @@ def add(world, node_class, **parameters):
     return node
 
 
-ANSWERS = ["/people", "/markers", "/skeleton_info", "/rig_status", "/diagnostics"]
+RECORDED = ["/people", "/markers", "/skeleton_info", "/rig_status", "/diagnostics"]
+ANSWERS = [*RECORDED, "/camera_markers"]
 FEEDS = [
     f"/feeds/{name}"
     for name in ("cloud", "scan", "poses", "followed", "min_distance", "predicted_paths")
@@ -185,7 +187,7 @@ def test_every_endpoint_of_the_keypoints_node(world):
 
 def test_every_endpoint_of_the_recorder(world, tmp_path):
     node = add(world, RecorderNode, bag=str(tmp_path / "bag"))
-    check_every_endpoint_is_overridable(world, node, [], ANSWERS)
+    check_every_endpoint_is_overridable(world, node, [], RECORDED)
     node.close()
 
 
