@@ -36,7 +36,9 @@ def ids_by_name(answers, truths):
             if person.track_state != Person.CONFIRMED:
                 continue
             gaps_m = {
-                true.id: float(np.nanmean(np.linalg.norm(joints_m(person) - joints_m(true), axis=1)))
+                true.id: float(
+                    np.nanmean(np.linalg.norm(joints_m(person) - joints_m(true), axis=1))
+                )
                 for true in truth_at[ns(answer)].people
             }
             nearest = min(gaps_m, key=gaps_m.get)
