@@ -76,8 +76,8 @@ class FloorPlan:
         ahead = center_m + 0.3 * to_middle / max(float(np.linalg.norm(to_middle)), 1e-6)
         cv2.line(picture, self._at(center_m), self._at(ahead), _CAMERA, 2, cv2.LINE_AA)
         cv2.circle(picture, self._at(center_m), 5, _CAMERA, -1, cv2.LINE_AA)
-        x, y = self._at(center_m)
-        cv2.putText(picture, name, (x - 20, y - 10), _FONT, 0.45, _CAMERA, 1, cv2.LINE_AA)
+        x, y = self._at(center_m - (ahead - center_m))  # outside
+        cv2.putText(picture, name, (x - 18, y + 4), _FONT, 0.45, _CAMERA, 1, cv2.LINE_AA)
 
     def _people(self, picture: Image, moment: Moment, answer: Answer) -> None:
         for person in answer.seen:

@@ -89,5 +89,5 @@ class Scenario:
     actors: tuple[Actor, ...]
     furniture: tuple[Furniture, ...] = ()
     arm: ArmPlan | None = None
-    severity: float = 0.5
+    severity: float = 1.0
     false_people: bool = True

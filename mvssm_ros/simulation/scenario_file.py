@@ -37,7 +37,7 @@ _TOP = ("space", "cameras", "people", "furniture", "arm", "detector")
 _RING = ("count", "radius_m", "height_m", "rate_hz", "image_size_px")
 _MOST_PEOPLE = 10
 _MOST_SECONDS = 600.0
-_FOCAL_SHARE = 0.7  # of the image's width: 71 degrees from left to right
+_FOCAL_SHARE = 0.8  # of the image's width: 64 degrees from left to right
 _WAY_STEP_M = 0.05  # ways are looked at for furniture so finely
 
 
@@ -91,7 +91,7 @@ def load_scenario(name: str) -> Scenario:
         actors=_read_people(top, rig.space, furniture),
         furniture=furniture,
         arm=_read_arm(top),
-        severity=_number(detector, "severity", 0.5, 0.0, 2.0),
+        severity=_number(detector, "severity", 1.0, 0.0, 2.0),
         false_people=_truth(detector, "false_people", True),
     )
 
