@@ -32,6 +32,11 @@ def tf2_ros() -> ModuleType | None:
     return _find("tf2_ros")
 
 
+def tf2_msgs() -> ModuleType | None:
+    """TF's message, `tf2_msgs.msg`. Without it: the simulated rig publishes no transforms."""
+    return _find("tf2_msgs.msg")
+
+
 def tf_transformations() -> ModuleType | None:
     """Rotation conversions. Without it: the formulas in rotations.py."""
     return _find("tf_transformations")

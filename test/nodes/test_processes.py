@@ -201,6 +201,8 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
         ("pose_node", {"sync__slop": 99.0}, ["sync.slop"]),
         ("player_node", {"people": "crowd"}, ["people", "crowd"]),
         ("recorder_node", {}, ["bag"]),
+        ("sim_rig_node", {"scenario": "sleep"}, ["scenario", "sleep", "crossing"]),
+        ("sim_rig_node", {"seed": "lucky"}, ["seed", "INTEGER"]),
         ("refine_node", {}, ["rig_file", "camera_names"]),
     ],
 )
