@@ -13,6 +13,7 @@ from mvssm_ros.errors import UserError
 COMMANDS = {
     "demo": "four cameras of a real moving person through ROS to 3D people, with pictures",
     "run": "start the node with a rig file, without ros2 launch",
+    "view": "people, cameras and diagnostics in a browser, live or of a recorded bag",
     "train": "train the keypoints network on the synthetic world",
     "evaluate": "measure the network, the classical chain and the oracle on held-out scenes",
     "benchmark": "time every stage of one set",
