@@ -13,7 +13,7 @@ from mvssm_ros.viewing.library import TIMELINE, viewer_library
 
 BACKGROUND = (22, 24, 29)
 _GRID = (90, 96, 108, 110)
-_EYE = 1.55  # its distance, of the reach of the rig
+_EYE = 1.5  # its distance, of the reach of the rig
 _LAST_S = 60.0  # what the curves show of a live rig
 
 
@@ -74,7 +74,7 @@ def _world_view(rr: Any, rig: Rig, cameras: Sequence[str]) -> Any:
     places = [entry.center_m for entry in rig.cameras.values() if entry.center_m is not None]
     far_m = max([float(np.linalg.norm(p - middle)) for p in places], default=0.0)
     reach_m = max(far_m, 0.5 * math.hypot(*space.size_m))
-    azimuth, elevation = math.radians(-112.0), math.radians(35.0)
+    azimuth, elevation = math.radians(-112.0), math.radians(40.0)
     toward = np.array(
         [
             math.cos(azimuth) * math.cos(elevation),

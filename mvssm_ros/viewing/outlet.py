@@ -45,7 +45,8 @@ class Outlet:
             check_port(host, port)
             check_port(host, port + 1)
             self._page = Page(viewer_files(), host, port, port + 1)
-            allowed = [f"http://*:{port}"]  # the page, by whatever name it was called
+            # the page, by whatever name it was called; localhost is allowed anyway
+            allowed = [] if host == LOCALHOST else [f"http://*:{port}"]
             sinks.append(
                 rr.GrpcServerSink(
                     host, port + 1, server_memory_limit=_MEMORY, cors_allow_origin=allowed
