@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 Array = npt.NDArray[np.float64]
 Rgb = tuple[int, int, int]
@@ -118,10 +119,12 @@ def ellipsoids(person: SeenPerson) -> tuple[Array, Array, Array]:
     symmetric = 0.5 * (person.covariance_m2 + person.covariance_m2.transpose(0, 2, 1))[known]
     variances, axes = np.linalg.eigh(symmetric)
     proper = variances.min(-1, initial=0.0) > -1e-12
+    centers_m, variances, axes = person.joints_m[known][proper], variances[proper], axes[proper]
+    if len(axes) == 0:
+        return centers_m, variances, np.zeros((0, 4))
     axes = axes * np.sign(np.linalg.det(axes))[:, None, None]  # rotations, no mirrors
     half_m = _SIGMAS * np.sqrt(variances.clip(0.0))
-    quaternions = np.array([_quaternion(R) for R in axes], np.float64).reshape(-1, 4)
-    return person.joints_m[known][proper], half_m[proper].clip(_LEAST_M), quaternions[proper]
+    return centers_m, half_m.clip(_LEAST_M), np.asarray(Rotation.from_matrix(axes).as_quat())
 
 
 def arrow(person: SeenPerson) -> tuple[Array, Array]:
@@ -133,10 +136,3 @@ def arrow(person: SeenPerson) -> tuple[Array, Array]:
 
 def _xyz(point: Any) -> tuple[float, float, float]:
     return float(point.x), float(point.y), float(point.z)
-
-
-def _quaternion(R: Array) -> Array:
-    """xyzw of a rotation matrix."""
-    from scipy.spatial.transform import Rotation
-
-    return np.asarray(Rotation.from_matrix(R).as_quat(), np.float64)

@@ -141,21 +141,18 @@ class Screens:
 
     def show_people(self, people: Sequence[SeenPerson], edges: npt.NDArray[np.int64]) -> None:
         """Their skeletons, projected into the image of every camera that is calibrated."""
+        joints_m = np.concatenate([np.zeros((0, 3)), *(p.joints_m for p in people)])
+        colors = np.concatenate([np.zeros((0, 3), np.uint8), *map(joint_colors, people)])
+        firsts = np.cumsum([0, *(len(p.joints_m) for p in people)])
+        own = [edges[(edges < len(p.joints_m)).all(-1)] for p in people]
+        lines = np.concatenate([edges[:0], *(e + first for e, first in zip(own, firsts))])
         for name, screen in self._screens.items():
             if screen.camera is None:
                 continue
-            lines, colors = [np.zeros((0, 2, 2))], [np.zeros((0, 3), np.uint8)]
-            for person in people:
-                pixels = (_project(screen.camera, person.joints_m) + 0.5) * self._scale(screen)
-                drawn = bones(pixels, joint_colors(person), edges)
-                lines.append(drawn[0])
-                colors.append(drawn[1])
-            self._recording.log(
-                f"{self._path(name)}/people",
-                self._rr.LineStrips2D(
-                    np.concatenate(lines), colors=np.concatenate(colors), radii=-1.5
-                ),
-            )
+            pixels = (_project(screen.camera, joints_m) + 0.5) * self._scale(screen)
+            drawn, shades = bones(pixels, colors, lines)
+            strips = self._rr.LineStrips2D(drawn, colors=shades, radii=-1.5)
+            self._recording.log(f"{self._path(name)}/people", strips)
 
     def _draw_frustum(self, name: str, screen: _Screen) -> None:
         entry, rr = screen.entry, self._rr
