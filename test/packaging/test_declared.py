@@ -37,6 +37,7 @@ DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
     "mamba_ssm": "mamba-ssm",
     "mpl_toolkits": "matplotlib",
+    "rerun": "rerun-sdk",
     "yaml": "pyyaml",
 }
 # Imported only where they happen to be installed, behind a fallback; torch brings triton.
