@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,6 @@ class BagWriter:
 
     def discard(self) -> None:
         """Remove what was written: the work could not be finished."""
-        try:
+        with suppress(Exception):  # a full disk, for one
             self._writer.close()
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from mvssm_ros.demo.answers import Answer, ReportedPerson
 from mvssm_ros.errors import UserError
+from mvssm_ros.geometry.skeletons import SkeletonMap, skeleton_map
 
 _OBSERVED = 1  # Joint.OBSERVED
 
@@ -76,24 +77,29 @@ def _messages(bag: Path) -> Any:
 
 def _answer(message: Any, sent: dict[int, int]) -> Answer:
     stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+    to_ours = skeleton_map(message.skeleton)
     return Answer(
         stamp_ns=stamp_ns,
         frame=sent.get(stamp_ns, -1),
         cameras=tuple(message.cameras),
         cameras_used=int(message.cameras_used),
-        people=tuple(_person(person) for person in message.people),
+        people=tuple(_person(person, to_ours) for person in message.people),
     )
 
 
-def _person(person: Any) -> ReportedPerson:
-    positions = [(j.position.x, j.position.y, j.position.z) for j in person.joints]
+def _person(person: Any, to_ours: SkeletonMap) -> ReportedPerson:
+    """In panoptic15, whatever was published; the middle of two is observed where both are."""
+    position_m = np.array([(j.position.x, j.position.y, j.position.z) for j in person.joints])
+    observed = np.array([j.state == _OBSERVED for j in person.joints])
+    view_mask = np.array([j.view_mask for j in person.joints], np.uint64)
+    sources = [list(joints) for joints in to_ours.sources]
     return ReportedPerson(
         id=person.id,
         track_state=int(person.track_state),
         confidence=float(person.confidence),
-        joints_m=np.array(positions, np.float64),
-        observed=np.array([j.state == _OBSERVED for j in person.joints]),
-        view_mask=np.array([j.view_mask for j in person.joints], np.uint64),
+        joints_m=np.array([position_m[s].mean(0) for s in sources], np.float64),
+        observed=np.array([observed[s].all() for s in sources]),
+        view_mask=np.array([np.bitwise_and.reduce(view_mask[s]) for s in sources], np.uint64),
     )
 
 

@@ -299,6 +299,9 @@ def process(
                 for _ in run.run(rate):
                     progress.update()
             out.close()
+        except OSError as error:
+            out.discard()
+            raise UserError(f"bag {out_path} cannot be written: {error.strerror}") from error
         except BaseException:
             out.discard()
             raise

@@ -4,16 +4,22 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from people_passing import joints_m, ring_rig
-from recorded_rigs import START_NS, camera_infos, keypoints_of_walkers, write_bag
+from recorded_rigs import START_NS, camera_infos, header, keypoints_of_walkers, write_bag
+from sensor_msgs.msg import CompressedImage
 
 from mvssm_ros.bags.reader import BagReader
 from mvssm_ros.bags.writer import STORAGES
 from mvssm_ros.cli import main
+from mvssm_ros.demo_data import FPS, demo_rig, find_demo, read_frames
+from mvssm_ros.errors import UserError
+from mvssm_ros.frontends.mediapipe import MediaPipeDetector
 from mvssm_ros.msg import Keypoints2DArray, PersonArray
 
 pytest.importorskip("rosbags")
@@ -220,3 +226,30 @@ def test_what_is_wrong_with_the_arguments_is_said_in_a_line(
 def test_a_mistake_ends_the_process_with_a_line(tmp_path, rig_file):
     said = mvssm("process", tmp_path / "bag", "--rig", rig_file, "--out", tmp_path / "a", code=2)
     assert said == f"mvssm: error: bag {tmp_path / 'bag'}: there is no such bag\n"
+
+
+@pytest.mark.timeout(240)
+def test_images_of_a_real_film_go_through_the_detector(tmp_path):
+    pytest.importorskip("Pose2Sim", reason="the demo's videos are in the wheel of pose2sim")
+    try:
+        MediaPipeDetector()
+    except UserError as error:
+        pytest.skip(str(error))
+    rig, films = demo_rig("single"), find_demo("single").videos
+    messages = []
+    for name, path in films.items():
+        for frame, image in enumerate(islice(read_frames(path), 0, 16, 4)):
+            stamp_ns = START_NS + round(4 * frame / FPS * 1e9)
+            encoded = cv2.imencode(".jpg", image[..., ::-1])[1]
+            message = CompressedImage(header=header(stamp_ns), format="bgr8; jpeg compressed bgr8")
+            message.data = encoded.tobytes()
+            topic = f"{rig.cameras[name].image_topic}/compressed"
+            messages.append((topic, stamp_ns + 5_000_000, message))
+    rig_file, bag = tmp_path / "rig.yaml", write_bag(tmp_path / "bag", messages)
+    rig.save(rig_file)
+    outs = [tmp_path / run / "people" for run in ("first", "second")]
+    for out in outs:
+        said = mvssm("process", bag, "--rig", rig_file, "--out", out)
+        assert "4 answers from 4 sets of 16 images, 1 people" in said
+    assert everything(outs[0]) == everything(outs[1])
+    assert {p.id for _, m in answers(outs[0]) for p in m.people} == {"p0001"}
