@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mvssm_ros.bags.reader import BagReader
 from mvssm_ros.demo.answers import Answer, ReportedPerson
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import SkeletonMap, skeleton_map
@@ -49,30 +50,17 @@ def read_recording(bag: Path, frames_file: Path) -> Recording:
     answers: list[Answer] = []
     counts: dict[str, float] = {}
     reprojection_px: dict[str, float] = {}
-    for topic, message in _messages(bag):
-        if topic == "/people" and message.cameras_used:  # 0: a farewell, not the answer to a set
-            answers.append(_answer(message, sent))
-        elif topic == "/diagnostics":
-            counts = _counts(message) or counts
-        elif topic == "/rig_status":
-            reprojection_px = {c.name: float(c.reprojection_px) for c in message.cameras}
+    with BagReader(bag) as reader:
+        for topic, _, data in reader.messages(["/people", "/diagnostics", "/rig_status"]):
+            message = reader.deserialize(topic, data)
+            if topic == "/people" and message.cameras_used:  # 0: a farewell, not an answer to a set
+                answers.append(_answer(message, sent))
+            elif topic == "/diagnostics":
+                counts = _counts(message) or counts
+            elif topic == "/rig_status":
+                reprojection_px = {c.name: float(c.reprojection_px) for c in message.cameras}
     answers.sort(key=lambda answer: answer.stamp_ns)
     return Recording(answers, sent, float(film["fps"]), counts, reprojection_px)
-
-
-def _messages(bag: Path) -> Any:
-    try:
-        from rosbags.highlevel import AnyReader, AnyReaderError
-    except ImportError as error:
-        raise UserError(
-            f"demo: reading the bag needs the rosbags library ({error}); run: pip install rosbags"
-        ) from error
-    try:
-        with AnyReader([bag]) as reader:
-            for connection, _, raw in reader.messages():
-                yield connection.topic, reader.deserialize(raw, connection.msgtype)
-    except AnyReaderError as error:
-        raise UserError(f"demo: the bag {bag} cannot be read: {error}") from error
 
 
 def _answer(message: Any, sent: dict[int, int]) -> Answer:
