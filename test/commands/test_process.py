@@ -122,6 +122,18 @@ def test_intrinsics_come_from_camera_info_and_parameters_apply(tmp_path, rig_fil
     assert {len(p.joints) for _, m in answers(out) for p in m.people} == {17}
 
 
+def test_sets_are_skipped_and_lone_images_told(tmp_path, rig_file):
+    messages = list(keypoints_of_walkers(ring_rig()))
+    lone = next(m for m in messages if m[0] == "/cam1/keypoints")[2]
+    lone.header = header(START_NS + 15_000_000)  # between two sets
+    bag, out = write_bag(tmp_path / "bag", messages), tmp_path / "people"
+    said = mvssm("process", bag, "--rig", rig_file, "--out", out, "--set-rate", 10)
+    assert "7 answers from 20 sets of 80 images" in said
+    assert "sets skipped: 13; dropped, out_of_slop: 1" in said
+    stamps_ms = [round((ns(m) - START_NS) / 1e6) for _, m in answers(out)[:-1]]
+    assert stamps_ms == [0, 100, 200, 300, 400, 500, 600]
+
+
 def test_it_is_as_slow_as_asked(tmp_path, rig_file):
     bag = write_bag(tmp_path / "bag", keypoints_of_walkers(ring_rig(), 30, 1))
     out = tmp_path / "people"
@@ -209,6 +221,7 @@ def test_what_is_wrong_with_a_bag_is_said_in_a_line(tmp_path, rig_file, capsys, 
     ("words", "expected"),
     [
         (["--rate", "fast"], "--rate fast: expected 'max' or a number above 0"),
+        (["--set-rate", "0"], "--set-rate 0.0: expected a number above 0"),
         (["--param", "sync.slip:=1.0"], "there is no parameter 'sync.slip'"),
         (["--param", "sync.slop:=wide"], "sync.slop"),
         (["--storage", "sqlite3"], "its name says mcap, the storage is to be sqlite3"),
