@@ -23,7 +23,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 ROS_PACKAGES = """
     ament_cmake ament_cmake_python ament_index_python builtin_interfaces cv_bridge diagnostic_msgs
     geometry_msgs launch launch_ros lifecycle_msgs message_filters rcl_interfaces rclpy rosgraph_msgs
-    rosidl_default_generators rosidl_default_runtime sensor_msgs std_msgs std_srvs tf2_ros
+    rosidl_default_generators rosidl_default_runtime sensor_msgs std_msgs std_srvs tf2_msgs tf2_ros
     tf_transformations visualization_msgs
 """.split()
 SYSTEM_PACKAGES = """
