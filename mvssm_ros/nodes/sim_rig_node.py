@@ -197,7 +197,7 @@ class SimRigNode(Node):
         self._sent_s = time.monotonic()
 
     def _end(self) -> None:
-        self.get_logger().info(f"the scenario is over after {self._next} sets")
+        self.get_logger().info(f"the scenario is over ({self._next / self._rate_hz:g} s)")
         for camera in self._cameras:
             camera.wait_until_received()
         self._truth.wait_for_all_acked(Duration(seconds=2))
