@@ -110,7 +110,7 @@ def _draw(
     renderer = Renderer(cameras, simulator.scenario.rig.space, simulator.boxes)
     columns = math.ceil(math.sqrt(cameras.n_views + 1))
     painter = OverlayPainter(cameras, list(simulator.scenario.rig.cameras), _TILE_PX, columns)
-    plan = FloorPlan(simulator, (640, _TILE_PX))
+    plan = FloorPlan(simulator, (painter.free_px, _TILE_PX))
     fps = min(25.0, simulator.rate_hz)
     with VideoWriter(out / "overlay.mp4", fps) as video:
         for frame in frames:

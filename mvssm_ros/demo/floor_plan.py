@@ -61,8 +61,8 @@ class FloorPlan:
         self._people(picture, moment, answer)
         cv2.putText(picture, "from above", (10, 28), _FONT, 0.8, _TRUE, 1, cv2.LINE_AA)
         cv2.putText(
-            picture, "ring: true place; disc and trail: pose_node", (10, self._height - 12),
-            _FONT, 0.5, _TRUE, 1, cv2.LINE_AA,
+            picture, "ring: true; disc, trail: pose_node", (10, 50),
+            _FONT, 0.45, _TRUE, 1, cv2.LINE_AA,
         )  # fmt: skip
         return picture
 

@@ -56,6 +56,16 @@ class OverlayPainter:
         self._scales = [height_px / float(height) for _, height in sizes]
         self._widths_px = [round(s * float(width)) for s, (width, _) in zip(self._scales, sizes)]
 
+    @property
+    def free_px(self) -> int:
+        """Width of what is left of the last row of views; of a whole row where nothing is left."""
+        columns = self._columns or len(self._widths_px)
+        full = max(
+            sum(self._widths_px[i : i + columns]) for i in range(0, len(self._widths_px), columns)
+        )
+        last = self._widths_px[len(self._widths_px) // columns * columns :]
+        return full - sum(last) + _GAP_PX * (columns - 1 - len(last))
+
     def paint(
         self,
         images: Sequence[Image] | None,

@@ -16,6 +16,7 @@ from mvssm_ros.geometry.skeletons import PANOPTIC15
 from mvssm_ros.simulation.simulator import Simulator
 
 _HIP = PANOPTIC15.index("mid_hip")
+_NEAR_M = 0.8  # times at which two people are so near are marked
 
 
 def plot_simulation(
@@ -95,11 +96,13 @@ def _draw_errors(
         hips = joints_m[:, :, _HIP, :2]
         apart = np.linalg.norm(hips[:, :, None] - hips[:, None], axis=-1)
         apart += 1e3 * np.eye(apart.shape[-1])
-        near = apart.min((1, 2)) < 0.8
-        axes.fill_between(
-            np.array(frames) / simulator.rate_hz, 0, 1, where=near, alpha=0.12, color="tab:red",
-            transform=axes.get_xaxis_transform(), label="two are within 0.8 m", step="mid",
-        )  # fmt: skip
+        near = apart.min((1, 2)) < _NEAR_M
+        if near.any():
+            axes.fill_between(
+                np.array(frames) / simulator.rate_hz, 0, 1, where=near, alpha=0.12,
+                color="tab:red", transform=axes.get_xaxis_transform(), step="mid",
+                label=f"two are within {_NEAR_M:g} m",
+            )  # fmt: skip
     axes.set(xlabel="s", ylabel="mean joint error, mm")
     axes.set_ylim(bottom=0)
     axes.set_title("distance of the joints from where they truly are", fontsize=10)

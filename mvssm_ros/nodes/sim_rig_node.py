@@ -99,7 +99,7 @@ class SimRigNode(Node):
         )
         self._problems = Problems("sim_rig", self.get_logger())
         self._rate_hz = self._simulator.rate_hz
-        self._sets = math.ceil(values["duration"] * self._rate_hz) or math.inf
+        self._sets = math.ceil(values["duration"] * self._rate_hz - 1e-6) or math.inf
         self._first_ns: int | None = None  # stamp of set 0
         self._began_s = 0.0  # when set 0 was sent
         self._next = 0
@@ -169,6 +169,8 @@ class SimRigNode(Node):
                 f" {self._values['content']} a second: some are left out; lower 'rate'",
             )
             self._next = due
+        else:
+            self._problems.over("late")
 
     def _send(self, number: int) -> None:
         stamp_ns = self._first_ns + round(number / self._rate_hz * 1e9)
@@ -195,7 +197,7 @@ class SimRigNode(Node):
         self._sent_s = time.monotonic()
 
     def _end(self) -> None:
-        self.get_logger().info(f"the scenario is over after {self._next} sets")
+        self.get_logger().info(f"the scenario is over ({self._next / self._rate_hz:g} s)")
         for camera in self._cameras:
             camera.wait_until_received()
         self._truth.wait_for_all_acked(Duration(seconds=2))

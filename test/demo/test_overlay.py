@@ -130,3 +130,18 @@ def test_film_frames_of_all_cameras_together(tmp_path):
     for frame, (a, b) in found:
         assert abs(a.mean() - 10 * frame) < 5
         assert abs(b.mean() - 100 - 10 * frame) < 5
+
+
+def test_views_in_rows_and_a_picture_that_fills_the_last_one(cameras, person, answer):
+    three = Cameras.stack([cameras.select([0]), cameras.select([1]), cameras.select([0])])
+    flat = Cameras(**{name: value.squeeze(1) for name, value in vars(three).items()
+                      if name in Cameras.__dataclass_fields__})  # fmt: skip
+    painter = OverlayPainter(flat, list("abc"), height_px=400, columns=2)
+    images = [np.full((800, 600, 3), 90, np.uint8)] * 3
+    more = np.full((400, painter.free_px, 3), 200, np.uint8)
+    picture = painter.paint(images, answer(0, person()), "", [more])
+    assert picture.shape[1] == 606
+    assert (picture[100, 280] == 90).all()
+    assert (picture[500, 280] == 90).all()
+    assert (picture[500, 310:606] == 200).all()  # to the right edge of the second row
+    assert (picture[806:, 310] != 200).all()

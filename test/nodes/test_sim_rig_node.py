@@ -126,12 +126,18 @@ def test_the_same_seed_gives_the_same_keypoints_byte_for_byte(world, tmp_path):
         heard, _, truths = hear_rig(world)
         numbers = run_in_lockstep(world, tmp_path, heard, scenario="walk", seed=seed, duration=0.8)
         world.spin_until(lambda: all(len(m) == len(numbers) for m in (truths, *heard.values())))
-        return [
-            serialize_message(person)
-            for messages in (*heard.values(), truths)
+        found = [
+            serialize_message(person)  # floats and their counts: nothing is padded
+            for messages in heard.values()
             for message in messages
             for person in message.people
         ]
+        for message in truths:
+            for person in message.people:
+                at = [(j.position.x, j.position.y, j.position.z) for j in person.joints]
+                speed = [(j.velocity.x, j.velocity.y, j.velocity.z) for j in person.joints]
+                found.append(person.id.encode() + np.array([at, speed]).tobytes())
+        return found
 
     first = played(5)
     assert len(first) > 8 * 3 * 5
