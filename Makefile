@@ -65,8 +65,9 @@ $(VENV)/package.stamp: $(VENV)/tools.stamp $(PACKAGE_INPUTS)
 
 # ---- what the package does ----
 
-demo: setup  ## real 4-camera video -> ROS 2 -> skeletons; results in out/demo/ (OUT=folder RATE=hz)
-	@$(BIN)/mvssm demo $(if $(OUT),--out "$(OUT)") $(if $(RATE),--rate "$(RATE)") $(ARGS)
+demo: setup  ## real 4-camera video -> ROS 2 -> skeletons; results in out/demo/ (OUT=folder RATE=hz); SOURCE=sim: simulated people (SCENARIO=name SEED=n)
+	@$(BIN)/mvssm demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(SEED),--seed "$(SEED)") \
+	  $(if $(OUT),--out "$(OUT)") $(if $(RATE),--rate "$(RATE)") $(ARGS)
 
 train: setup  ## train the keypoints front-end's weights on the synthetic world
 	@$(BIN)/mvssm train $(ARGS)

@@ -13,6 +13,11 @@ from mvssm_ros.errors import UserError
 COMMANDS = {
     "demo": "four cameras of a real moving person through ROS to 3D people, with pictures",
     "run": "start the node with a rig file, without ros2 launch",
+    "sim": "start a simulated rig of a scenario: cameras, transforms and truth",
+    "record": "what the cameras of a rig send, and what comes out, into a bag",
+    "replay": "play a bag's messages, live",
+    "process": "people from a recorded bag, offline: none dropped, the same every time",
+    "export": "recorded people as CSV, TRC (OpenSim) or BVH",
     "train": "train the keypoints network on the synthetic world",
     "evaluate": "measure the network, the classical chain and the oracle on held-out scenes",
     "benchmark": "time every stage of one set",

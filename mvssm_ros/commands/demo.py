@@ -1,4 +1,7 @@
-"""`mvssm demo`: real four-camera video of a man through ROS 2, and pictures of what came out."""
+"""`mvssm demo`: real four-camera video of a man through ROS 2, and pictures of what came out.
+
+With --source sim simulated people instead: `demo_sim`.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,14 @@ import signal
 from pathlib import Path
 from types import FrameType
 
+from mvssm_ros.commands import demo_sim
 from mvssm_ros.commands.output import make_room
 from mvssm_ros.demo.comparison import compare, find_truth, load_truth
 from mvssm_ros.demo.overlay import OverlayPainter, film_frames
 from mvssm_ros.demo.pictures import VideoWriter, read_picture, save_picture, stack
 from mvssm_ros.demo.plot import plot_answers
 from mvssm_ros.demo.recording import Recording, read_recording
-from mvssm_ros.demo.stage import FILM_FRAMES, Play, play
+from mvssm_ros.demo.stage import FILM_FRAMES, Play, Played, Show, play
 from mvssm_ros.demo.summary import Figures, figures, summary_markdown
 from mvssm_ros.demo_data import find_demo
 from mvssm_ros.errors import UserError
@@ -28,6 +32,7 @@ _MADE = (
     "frames.json",
     "overlay.mp4",
     "plot.png",
+    "rig.yaml",
     "skeletons.jpg",
     "summary.md",
     "overlay_*.png",
@@ -37,17 +42,25 @@ _VIDEO_FPS = 20.0  # slower than life, to be looked at
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", choices=("film", "sim"), default="film",
+                        help="film: a real man before four cameras; sim: a simulated scenario"
+                        " (default %(default)s)")  # fmt: skip
+    parser.add_argument("--scenario", default="crossing", metavar="NAME|FILE",
+                        help="with --source sim: which one (default %(default)s)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0,
+                        help="with --source sim: other people, other noise")  # fmt: skip
     parser.add_argument(
         "--out", default="out/demo", help="folder for the results (default %(default)s)"
     )
     parser.add_argument("--rate", type=float, metavar="HZ",
                         help="sets of images sent a second, whether or not pose_node keeps up; drops "
                         "are counted (default: the next set when the last one is answered)")  # fmt: skip
-    parser.add_argument("--rig", default="corrected", metavar="corrected|shipped|FILE",
-                        help="calibration: corrected principal points, as shipped with the videos, "
-                        "or a rig file (default %(default)s)")  # fmt: skip
-    parser.add_argument("--sets", type=int, default=FILM_FRAMES, metavar="N",
-                        help="at least N sets, evenly spread over the film (default: all)")  # fmt: skip
+    parser.add_argument("--rig", metavar="corrected|shipped|FILE",
+                        help="of the film: corrected principal points, as shipped with the videos, "
+                        "or a rig file (default corrected)")  # fmt: skip
+    parser.add_argument("--sets", type=int, metavar="N",
+                        help="of the film: at least N sets, evenly spread over it (default: all); of"
+                        " a scenario: the first N (default: until all begin again)")  # fmt: skip
     parser.add_argument("--weights", default="", metavar="FILE",
                         help="weights of the keypoints front-end (default: the package's)")  # fmt: skip
     parser.add_argument("--time-limit", type=float, default=1800.0, metavar="S",
@@ -60,37 +73,51 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         UserError: anything that keeps it from that, in one line.
     """
-    if not 1 <= args.sets <= FILM_FRAMES:
-        raise UserError(f"--sets is {args.sets}, expected 1 to {FILM_FRAMES}")
     if args.rate is not None and not args.rate > 0:
         raise UserError(f"--rate is {args.rate:g}, expected a number of sets a second above 0")
     if not args.time_limit > 0:
         raise UserError(f"--time-limit is {args.time_limit:g}, expected seconds above 0")
+    if args.source == "sim":
+        simulator, show = demo_sim.prepare(args, _MADE)
+        return demo_sim.report(args, simulator, _play(show, Path(args.out)))
+    return _film(args)
+
+
+def _play(show: Show, out: Path) -> Played:
+    """On the stage; SIGTERM ends it without leaving a process behind."""
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        return play(show, out)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _film(args: argparse.Namespace) -> int:
+    asked = args.rig or "corrected"
+    sets = FILM_FRAMES if args.sets is None else args.sets
+    if not 1 <= sets <= FILM_FRAMES:
+        raise UserError(f"--sets is {sets}, expected 1 to {FILM_FRAMES}")
     cameras = find_demo("single").videos
-    is_own_rig = args.rig not in RIGS
-    rig_file = Path(args.rig) if is_own_rig else share_dir() / "config" / "rigs" / RIGS[args.rig]
+    is_own_rig = asked not in RIGS
+    rig_file = Path(asked) if is_own_rig else share_dir() / "config" / "rigs" / RIGS[asked]
     rig = load_rig(rig_file)
     strange = [name for name in rig.cameras if name not in cameras]
     if strange:
         raise UserError(
-            f"--rig {args.rig} has the cameras {', '.join(strange)}; the demo's videos are of"
+            f"--rig {asked} has the cameras {', '.join(strange)}; the demo's videos are of"
             f" {', '.join(cameras)}"
         )
     out = Path(args.out)
     make_room(out, _MADE)
     settings = Play(
         rig_file=rig_file.resolve(),
-        calibration="corrected" if is_own_rig else args.rig,
-        sets=args.sets,
+        calibration="corrected" if is_own_rig else asked,
+        sets=sets,
         rate_hz=args.rate,
         weights=args.weights and str(Path(args.weights).resolve()),
         time_limit_s=args.time_limit,
     )
-    before = signal.signal(signal.SIGTERM, _leave)
-    try:
-        played = play(settings, out)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    played = _play(settings.show(), out)
     recording = read_recording(played.bag, played.frames_file)
     numbers = figures(recording, ReprojectionMonitor.of_rig(rig).limit_px, played.warnings)
     if not numbers.people:
@@ -99,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
     comparison = compare(recording.answers, load_truth(truth)) if truth else None
     print("drawing ...")
     files = _draw(recording, rig, out, numbers.main_id)
-    page = summary_markdown(numbers, comparison, title=_title(args), files=files)
+    page = summary_markdown(numbers, comparison, title=_title(asked, args.rate), files=files)
     (out / "summary.md").write_text(page, encoding="utf-8")
     print(f"\n{page}\nall of it is in {out}/")
     return 0
@@ -135,11 +162,9 @@ def _draw(recording: Recording, rig: Rig, out: Path, main_id: str) -> dict[str, 
     }
 
 
-def _title(args: argparse.Namespace) -> str:
-    pace = (
-        "each set sent when the last was answered" if args.rate is None else f"{args.rate:g} sets/s"
-    )
-    return f"mvssm demo: Pose2Sim's Demo_SinglePerson, rig {args.rig}, {pace}"
+def _title(rig: str, rate_hz: float | None) -> str:
+    pace = "each set sent when the last was answered" if rate_hz is None else f"{rate_hz:g} sets/s"
+    return f"mvssm demo: Pose2Sim's Demo_SinglePerson, rig {rig}, {pace}"
 
 
 def _nothing_came_out(numbers: Figures, out: Path) -> str:

@@ -42,9 +42,13 @@ class OverlayPainter:
         cameras: T views, raw image pixels.
         names: of the views, for the captions.
         height_px: of each view in the picture.
+        columns: views beside each other; 0: all of them.
     """
 
-    def __init__(self, cameras: Cameras, names: Sequence[str], height_px: int = 800) -> None:
+    def __init__(
+        self, cameras: Cameras, names: Sequence[str], height_px: int = 800, columns: int = 0
+    ) -> None:
+        self._columns = columns
         self._cameras = cameras.to(torch.float64)
         self._names = list(names)
         self._height_px = height_px
@@ -52,8 +56,14 @@ class OverlayPainter:
         self._scales = [height_px / float(height) for _, height in sizes]
         self._widths_px = [round(s * float(width)) for s, (width, _) in zip(self._scales, sizes)]
 
-    def paint(self, images: Sequence[Image] | None, answer: Answer, caption: str) -> Image:
-        """RGB picture [H, W, 3].
+    def paint(
+        self,
+        images: Sequence[Image] | None,
+        answer: Answer,
+        caption: str,
+        more: Sequence[Image] = (),
+    ) -> Image:
+        """RGB picture [H, W, 3]; ``more`` [height_px, W', 3] stand behind the views.
 
         Without images the skeletons stand before a plain background, cut off below the lowest.
         """
@@ -68,8 +78,7 @@ class OverlayPainter:
                 _draw_person(tile, scale * self._pixels(person, view), person)
             _write(tile, self._names[view], (10, 28), 0.8)
             tiles.append(tile)
-            tiles.append(np.full((self._height_px, _GAP_PX, 3), _BACKGROUND, np.uint8))
-        picture = np.hstack(tiles[:-1])
+        picture = _arrange([*tiles, *more], self._columns)
         if images is None:
             drawn = np.flatnonzero((picture != np.array(_BACKGROUND)).any((1, 2)))
             picture = picture[: drawn.max() + 30]
@@ -85,6 +94,24 @@ class OverlayPainter:
         pixels, depth_m = project(camera, torch.from_numpy(np.nan_to_num(person.joints_m)))
         hidden = (depth_m[0].numpy() < MIN_DEPTH_M) | ~np.isfinite(person.joints_m).all(-1)
         return np.where(hidden[:, None], np.nan, pixels[0].numpy())
+
+
+def _arrange(tiles: Sequence[Image], columns: int) -> Image:
+    """Row by row, a gap between them."""
+    columns = columns or len(tiles)
+    rows = []
+    for first in range(0, len(tiles), columns):
+        row = []
+        for tile in tiles[first : first + columns]:
+            row += [tile, np.full((tile.shape[0], _GAP_PX, 3), _BACKGROUND, np.uint8)]
+        rows.append(np.hstack(row[:-1]))
+    width = max(row.shape[1] for row in rows)
+    padded = []
+    for whole in rows:
+        height = whole.shape[0]
+        aside = np.full((height, width - whole.shape[1], 3), _BACKGROUND, np.uint8)
+        padded += [np.hstack([whole, aside]), np.full((_GAP_PX, width, 3), _BACKGROUND, np.uint8)]
+    return np.vstack(padded[:-1])
 
 
 def film_frames(videos: Mapping[str, Path], wanted: set[int]) -> Iterator[tuple[int, list[Image]]]:

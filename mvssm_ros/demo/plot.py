@@ -32,6 +32,23 @@ def plot_answers(answers: Sequence[Answer], rig: Rig, path: Path, *, people: str
     Raises:
         UserError: matplotlib is not installed.
     """
+    figure = new_figure()
+    layout = figure.add_gridspec(
+        2, 2, height_ratios=(2.6, 1), left=0.05, right=0.98, top=0.95, bottom=0.07, wspace=0.05
+    )
+    by_id = _by_id(answers)
+    draw_rig(figure.add_subplot(layout[0, 0], projection="3d"), answers, rig)
+    _draw_near(figure.add_subplot(layout[0, 1], projection="3d"), by_id, people)
+    _draw_heights(figure.add_subplot(layout[1, :]), answers, people)
+    figure.savefig(path)
+
+
+def new_figure() -> Any:
+    """A figure to draw on, without a screen.
+
+    Raises:
+        UserError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -41,14 +58,7 @@ def plot_answers(answers: Sequence[Answer], rig: Rig, path: Path, *, people: str
         ) from error
     figure = Figure(figsize=(15, 8.5), dpi=110)
     FigureCanvasAgg(figure)
-    layout = figure.add_gridspec(
-        2, 2, height_ratios=(2.6, 1), left=0.05, right=0.98, top=0.95, bottom=0.07, wspace=0.05
-    )
-    by_id = _by_id(answers)
-    _draw_rig(figure.add_subplot(layout[0, 0], projection="3d"), answers, rig)
-    _draw_near(figure.add_subplot(layout[0, 1], projection="3d"), by_id, people)
-    _draw_heights(figure.add_subplot(layout[1, :]), answers, people)
-    figure.savefig(path)
+    return figure
 
 
 _Seen = dict[str, list[tuple[float, ReportedPerson]]]  # id -> (seconds, the person)
@@ -63,7 +73,7 @@ def _by_id(answers: Sequence[Answer]) -> _Seen:
     return found
 
 
-def _draw_rig(axes: Any, answers: Sequence[Answer], rig: Rig) -> None:
+def draw_rig(axes: Any, answers: Sequence[Answer], rig: Rig) -> None:
     """Floor, cameras with their view directions, and the people of one set."""
     (cx, cy), (sx, sy), z = rig.space.center_m, rig.space.size_m, rig.space.floor_m
     xs = np.linspace(cx - sx / 2, cx + sx / 2, 9)
@@ -91,9 +101,9 @@ def _draw_rig(axes: Any, answers: Sequence[Answer], rig: Rig) -> None:
     with_people = [answer for answer in answers if answer.seen]
     if with_people:
         for person in with_people[len(with_people) // 2].seen:
-            _draw_skeleton(axes, person, _unit(color_of(person.id)), 1.0)
+            _draw_skeleton(axes, person, unit(color_of(person.id)), 1.0)
     _equal_box(axes, np.array(corners))
-    axes.set_title("the rig, its floor and everybody in the middle of the film")
+    axes.set_title("the rig, its floor and everybody halfway through")
 
 
 def _draw_near(axes: Any, by_id: _Seen, traced: str) -> None:
@@ -103,7 +113,7 @@ def _draw_near(axes: Any, by_id: _Seen, traced: str) -> None:
         count = min(_MOMENTS, len(seen))
         for order, pick in enumerate(np.linspace(0, len(seen) - 1, count).astype(int)):
             alpha = 0.25 + 0.75 * (order + 1) / count
-            _draw_skeleton(axes, seen[pick][1], _unit(color_of(traced)), alpha)
+            _draw_skeleton(axes, seen[pick][1], unit(color_of(traced)), alpha)
         joints_m = np.array([person.joints_m for _, person in seen])  # [S, 15, 3]
         for name in _TRACED:
             path = joints_m[:, _SKELETON.index(name)]
@@ -163,5 +173,6 @@ def _equal_box(axes: Any, points_m: npt.NDArray[np.float64]) -> None:
     axes.view_init(elev=18, azim=-60)
 
 
-def _unit(color: tuple[int, int, int]) -> tuple[float, ...]:
+def unit(color: tuple[int, int, int]) -> tuple[float, ...]:
+    """RGB 0..255 as matplotlib wants it."""
     return tuple(0.85 * c / 255 for c in color)  # a little darker: the paper is white

@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from mvssm_ros.nodes.demo_conductor import Conductor
 
 FILM_FRAMES = 100
-_ANSWER_WITHIN_S = 60.0
+ANSWER_WITHIN_S = 60.0
 _DEADLINE_S = 10.0  # of a set, without --rate
 _COUNTS_WITHIN_S = 10.0  # pose_node reports once a second
-_KEPT = {"durability": "transient_local", "depth": 10}  # for whoever is matched a little late
+KEPT = {"durability": "transient_local", "depth": 10}  # for whoever is matched a little late
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,43 @@ class Play:
         """From one frame of the film that is sent to the next."""
         return max(1, FILM_FRAMES // self.sets)
 
+    def show(self) -> Show:
+        """The film, played by player_node."""
+        return Show(
+            source="player_node",
+            sets=len(range(0, FILM_FRAMES, self.stride)),
+            source_parameters=_player_parameters(self),
+            pose_parameters=_pose_parameters(self),
+            time_limit_s=self.time_limit_s,
+        )
+
+
+@dataclass(frozen=True)
+class Show:
+    """What is on the stage.
+
+    source: the module of mvssm_ros.nodes that sends the sets, and ends; it takes the parameter
+    `frames_file`. sets: how many it will send.
+    """
+
+    source: str
+    sets: int
+    source_parameters: Mapping[str, object]
+    pose_parameters: Mapping[str, object]
+    time_limit_s: float
+
 
 @dataclass(frozen=True)
 class Played:
-    """What a run has left: the recorder's bag, the player's list of frames, pose_node's warnings."""
+    """What a run has left: the recorder's bag, the source's list of frames, pose_node's warnings."""
 
     bag: Path
     frames_file: Path
     warnings: list[str]
 
 
-def play(settings: Play, folder: Path, say: Callable[[str], None] = print) -> Played:
-    """Start pose_node, recorder and player, see the film through, end them.
+def play(show: Show, folder: Path, say: Callable[[str], None] = print) -> Played:
+    """Start pose_node, recorder and the source, see all of it, end them.
 
     Args:
         folder: gets `bag/`, `frames.json` and `log/`; must not have them yet.
@@ -78,13 +103,15 @@ def play(settings: Play, folder: Path, say: Callable[[str], None] = print) -> Pl
 
     bag, frames_file = folder / "bag", folder / "frames.json"
     with Children(log, os.environ) as children:
-        pose = children.start("pose_node", _pose_parameters(settings))
+        pose = children.start("pose_node", show.pose_parameters)
         recorder = children.start(
             "recorder_node",
-            {"bag": str(bag), "qos_overrides": {"/people": {"subscription": _KEPT}}},
+            {"bag": str(bag), "qos_overrides": {"/people": {"subscription": KEPT}}},
         )
-        player = children.start("player_node", _player_parameters(settings, frames_file))
-        deadline_s = time.monotonic() + settings.time_limit_s
+        player = children.start(
+            show.source, {**show.source_parameters, "frames_file": str(frames_file)}
+        )
+        deadline_s = time.monotonic() + show.time_limit_s
 
         def check() -> None:
             for child in children.all:
@@ -92,13 +119,13 @@ def play(settings: Play, folder: Path, say: Callable[[str], None] = print) -> Pl
                     raise UserError(f"demo: {child.name} ended early: {child.reason()}")
             if time.monotonic() > deadline_s:
                 raise UserError(
-                    f"demo: not finished within the time limit of {settings.time_limit_s:g} s;"
+                    f"demo: not finished within the time limit of {show.time_limit_s:g} s;"
                     f" give more with --time-limit, or fewer sets with --sets (logs: {log})"
                 )
 
         with Conductor(check) as conductor:
             _bring_up(conductor, pose, say)
-            _see_through(conductor, player, settings, frames_file)
+            _see_through(conductor, player, show.sets, frames_file)
             conductor.transition(conductor.DEACTIVATE)
             conductor.transition(conductor.CLEANUP)  # returns when all answers have arrived
         recorder.stop()
@@ -109,7 +136,7 @@ def play(settings: Play, folder: Path, say: Callable[[str], None] = print) -> Pl
 
 def _bring_up(conductor: Conductor, pose: Child, say: Callable[[str], None]) -> None:
     """Everybody is there, pose_node is configured and active."""
-    say("starting pose_node, recorder and player ...")
+    say("starting pose_node, recorder and the cameras ...")
     conductor.wait_until(
         lambda: (
             conductor.pose_node_is_there()
@@ -117,16 +144,15 @@ def _bring_up(conductor: Conductor, pose: Child, say: Callable[[str], None]) -> 
             and conductor.listens("recorder", "/diagnostics")
         )
     )
-    say("configuring pose_node (network and 2D detector) ...")
+    say("configuring pose_node ...")
     if not conductor.transition(conductor.CONFIGURE):
         raise UserError(f"demo: pose_node cannot be configured: {pose.reason()}")
     if not conductor.transition(conductor.ACTIVATE):
         raise UserError(f"demo: pose_node cannot be activated: {pose.reason()}")
 
 
-def _see_through(conductor: Conductor, player: Child, settings: Play, frames_file: Path) -> None:
-    """Until the player has ended and every set is answered or counted as dropped."""
-    total = len(range(0, FILM_FRAMES, settings.stride))
+def _see_through(conductor: Conductor, player: Child, total: int, frames_file: Path) -> None:
+    """Until the source has ended and every set is answered or counted as dropped."""
     with tqdm(total=total, unit="set", disable=not sys.stderr.isatty()) as bar:
 
         def over() -> bool:
@@ -138,42 +164,49 @@ def _see_through(conductor: Conductor, player: Child, settings: Play, frames_fil
         last_ns = max(each["stamp_ns"] for each in sent)
         conductor.wait_until(
             lambda: last_ns in conductor.answered_ns or conductor.accounted_sets >= len(sent),
-            timeout_s=_ANSWER_WITHIN_S,
+            timeout_s=ANSWER_WITHIN_S,
         )
         bar.update(len(conductor.answered_ns) - bar.n)
     conductor.wait_until(lambda: conductor.counts_are_up_to_date, timeout_s=_COUNTS_WITHIN_S)
 
 
 def _pose_parameters(settings: Play) -> dict[str, object]:
-    """Reliable images. At the pace of the answers no set may be lost: all cameras are waited for,
-    and answers are kept for subscribers that the middleware has not matched yet."""
-    overrides = {
-        camera.image_topic: {"subscription": {"reliability": "reliable"}}
-        for camera in load_rig(settings.rig_file).cameras.values()
-    }
-    parameters: dict[str, object] = {
-        "rig_file": str(settings.rig_file),
-        "model.weights": settings.weights,
+    """Reliable images. At the pace of the answers no set may be lost, and answers are kept for
+    subscribers that the middleware has not matched yet."""
+    topics = [camera.image_topic for camera in load_rig(settings.rig_file).cameras.values()]
+    return {
+        **common_pose_parameters(settings.rig_file, topics, settings.weights, settings.rate_hz),
         "calibration.leave_out": False,  # all four views, also with the shipped calibration
         "model.tiles": False,  # the man fills these images: nothing smaller is looked for
-        "qos_overrides": {**overrides, "/people": {"publisher": _KEPT}},
     }
-    if settings.rate_hz is None:
+
+
+def common_pose_parameters(
+    rig_file: Path, topics: Iterable[str], weights: str, rate_hz: float | None
+) -> dict[str, object]:
+    """Nothing is lost on the way from the topics, nor from pose_node; rate_hz None: at the pace of
+    the answers, all cameras are waited for."""
+    overrides = {topic: {"subscription": {"reliability": "reliable"}} for topic in topics}
+    parameters: dict[str, object] = {
+        "rig_file": str(rig_file),
+        "model.weights": weights,
+        "qos_overrides": {**overrides, "/people": {"publisher": KEPT}},
+    }
+    if rate_hz is None:
         parameters["sync.deadline"] = _DEADLINE_S
     return parameters
 
 
-def _player_parameters(settings: Play, frames_file: Path) -> dict[str, object]:
+def _player_parameters(settings: Play) -> dict[str, object]:
     sets_per_s = FPS / settings.stride  # at the film's own speed
     return {
         "calibration": settings.calibration,
         "rate_hz": sets_per_s,
         "slow_down": 1.0 if settings.rate_hz is None else sets_per_s / settings.rate_hz,
         "lockstep": settings.rate_hz is None,
-        "answer_within_s": _ANSWER_WITHIN_S,
+        "answer_within_s": ANSWER_WITHIN_S,
         "subscribers_within_s": settings.time_limit_s,
-        "frames_file": str(frames_file),
-        "qos_overrides": {"/people": {"subscription": _KEPT}},
+        "qos_overrides": {"/people": {"subscription": KEPT}},
     }
 
 

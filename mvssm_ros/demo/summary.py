@@ -118,17 +118,18 @@ def summary_markdown(
     numbers: Figures, comparison: Comparison | None, *, title: str, files: dict[str, str]
 ) -> str:
     """The page. ``files``: name -> what it is."""
-    lines = [f"# {title}", "", *_outcome(numbers), "", *_people(numbers), ""]
+    lines = [f"# {title}", "", *outcome_lines(numbers), "", *_people(numbers), ""]
     if comparison is not None:
         lines += [*_comparison(comparison), ""]
-    lines += [*_stages(numbers), "", *_reprojection(numbers), ""]
+    lines += [*stages_lines(numbers), "", *reprojection_lines(numbers), ""]
     if numbers.warnings:
         lines += ["## Warnings of pose_node", "", *(f"- {text}" for text in numbers.warnings), ""]
     lines += ["## Files", "", *(f"- `{name}`: {what}" for name, what in files.items()), ""]
     return "\n".join(lines)
 
 
-def _outcome(numbers: Figures) -> list[str]:
+def outcome_lines(numbers: Figures) -> list[str]:
+    """Sets in, sets answered, and what became of the rest."""
     dropped = numbers.sets_sent - numbers.sets_answered
     lines = [
         f"- sets of images in: {numbers.sets_sent}",
@@ -180,13 +181,15 @@ def _comparison(comparison: Comparison) -> list[str]:
     ]
 
 
-def _stages(numbers: Figures) -> list[str]:
+def stages_lines(numbers: Figures) -> list[str]:
+    """How long each stage took."""
     lines = ["## Time per set", "", "| stage | p50, ms | p95, ms |", "| --- | ---: | ---: |"]
     lines += [f"| {s} | {p50:.1f} | {p95:.1f} |" for s, (p50, p95) in numbers.stages_ms.items()]
     return lines
 
 
-def _reprojection(numbers: Figures) -> list[str]:
+def reprojection_lines(numbers: Figures) -> list[str]:
+    """How well the answers fit the keypoints of each camera."""
     lines = [
         "## Reprojection error",
         "",

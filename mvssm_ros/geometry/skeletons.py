@@ -117,7 +117,24 @@ SHELF14 = Skeleton(
     (("neck", "nose"), *_both_sides(("neck", "left_shoulder"), ("neck", "left_hip")), *_LIMBS),
 )
 
-SKELETONS = {s.name: s for s in (PANOPTIC15, COCO17, BLAZEPOSE33, SHELF14)}
+H36M17 = Skeleton(
+    "h36m17",
+    (
+        *("mid_hip", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee"),
+        *("left_ankle", "spine", "neck", "nose", "head_top", "left_shoulder", "left_elbow"),
+        *("left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
+    ),
+    (
+        ("mid_hip", "spine"),
+        ("spine", "neck"),
+        ("neck", "nose"),
+        ("nose", "head_top"),
+        *_both_sides(("neck", "left_shoulder"), ("mid_hip", "left_hip")),
+        *_LIMBS,
+    ),
+)
+
+SKELETONS = {s.name: s for s in (PANOPTIC15, COCO17, BLAZEPOSE33, SHELF14, H36M17)}
 
 _DERIVED = {"neck": ("left_shoulder", "right_shoulder"), "mid_hip": ("left_hip", "right_hip")}
 

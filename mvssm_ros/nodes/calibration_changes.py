@@ -50,7 +50,7 @@ class CalibrationChanges:
             self._subscription = node.create_subscription(
                 RigCalibration,
                 TOPIC,
-                self._take_message,
+                self.take_message,
                 qos.latched_qos(),
                 **qos.subscription_options(),
             )
@@ -75,7 +75,8 @@ class CalibrationChanges:
                 self._inputs[name].calibration.entry = entry
             self._used = rig
 
-    def _take_message(self, message: RigCalibration) -> None:
+    def take_message(self, message: RigCalibration) -> None:
+        """A new calibration, on the topic or out of a bag; told if it is refused."""
         try:
             rig = calibrated_by(self._rig, message, self._topic)
         except UserError as error:

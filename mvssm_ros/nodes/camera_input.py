@@ -83,6 +83,18 @@ class CameraInput:
             entry, self.info_topic, tf, reference_frame, node.get_logger().warning, self.judge_anew
         )
 
+    @property
+    def message_type(self) -> type:
+        """Of what comes on `topic`."""
+        if self._mode == "keypoints":
+            return Keypoints2DArray
+        return CompressedImage if self._entry.transport == "compressed" else Image
+
+    @property
+    def needs_info(self) -> bool:
+        """Its intrinsics come from camera_info."""
+        return self._entry.K is None
+
     def reset_counters(self) -> None:
         self.received = self.bad = 0
         self._watched = (0, 0)
@@ -92,12 +104,9 @@ class CameraInput:
         """Subscribe."""
         self._started_s = time.monotonic()
         self.calibration.begin()
-        message_type = CompressedImage if self._entry.transport == "compressed" else Image
-        if self._mode == "keypoints":
-            message_type = Keypoints2DArray
-        self._subscribe(message_type, self.topic, self._take_message)
-        if self._entry.K is None:
-            self._subscribe(CameraInfo, self.info_topic, self._take_info)
+        self._subscribe(self.message_type, self.topic, self.take_message)
+        if self.needs_info:
+            self._subscribe(CameraInfo, self.info_topic, self.take_info)
 
     def stop(self) -> None:
         """Unsubscribe."""
@@ -274,7 +283,8 @@ class CameraInput:
         elif received:
             self.problems.over(CLOCK)
 
-    def _take_message(self, message: Any) -> None:
+    def take_message(self, message: Any) -> None:
+        """An image, or keypoints, on `topic`."""
         self.received += 1
         self._last_message_s = time.monotonic()
         stamp = message.header.stamp
@@ -291,7 +301,8 @@ class CameraInput:
         self.problems.over(STAMP)
         self._on_message(self.name, stamp_ns, message)
 
-    def _take_info(self, info: CameraInfo) -> None:
+    def take_info(self, info: CameraInfo) -> None:
+        """A camera_info on `info_topic`."""
         error = self.calibration.take_info(info)
         if error is not None:
             self.problems.report(CALIBRATION, str(error))

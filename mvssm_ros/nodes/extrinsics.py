@@ -102,7 +102,7 @@ class TfExtrinsics:
                 why = "nobody publishes it" if top == frames[1] else f"its tree ends at '{top}'"
                 raise UserError(
                     f"TF does not know where '{frames[1]}' is in '{frames[0]}': {why}; publish it"
-                    " (static_transform_publisher), or give extrinsics in the rig file"
+                    " (static_transform_publisher); a camera's may be in the rig file instead"
                 )
             moving = [edge for edge in chain if not edge.static]
             for edge in chain:
@@ -114,6 +114,13 @@ class TfExtrinsics:
                 return placed
             R, t_m = self._moving(frames, moving, stamp_ns)
         return Placed(R, t_m, moving=True)
+
+    def lookup_pose(
+        self, reference_frame: str, frame_id: str, stamp_ns: int
+    ) -> tuple[Array, Array]:
+        """R [3, 3], t [3] m of `lookup`, of any frame: x_frame = R x_reference + t."""
+        placed = self.lookup(reference_frame, frame_id, stamp_ns)
+        return placed.R, placed.t_m
 
     def _take(self, transform: Any, authority: str, static: bool) -> None:
         child = transform.child_frame_id.removeprefix("/")

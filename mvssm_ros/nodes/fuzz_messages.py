@@ -68,7 +68,7 @@ class CameraMessages:
             UserError: refused. ValueError: an impossible stamp was accepted.
         """
         camera = self._camera()
-        camera._take_message(message)
+        camera.take_message(message)
         if not self.taken:
             raise UserError("the stamp was refused")  # reported as a problem, not raised
         stamp_ns = self.taken[0][0]
@@ -201,7 +201,7 @@ class CameraInfos(CameraMessages):
 
     def check(self, data: bytes) -> None:
         camera = self._camera()
-        camera._take_info(deserialize_message(data, CameraInfo))
+        camera.take_info(deserialize_message(data, CameraInfo))
         entry = camera.calibration.with_intrinsics()
         if not (np.isfinite(entry.K).all() and np.isfinite(entry.distortion).all()):
             raise ValueError("accepted intrinsics are not finite")

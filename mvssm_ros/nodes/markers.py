@@ -38,6 +38,7 @@ class MarkerWriter:
     """
 
     def __init__(self, skeleton: Skeleton, line_width_m: float = 0.03) -> None:
+        self.skeleton = skeleton
         self.line_width_m = line_width_m
         self.labels = self.velocities = self.ellipsoids = True
         self._edges = [(int(a), int(b)) for a, b in skeleton.edge_indices]

@@ -11,7 +11,7 @@ import numpy as np
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CompressedImage
 
-from mvssm_ros.geometry.skeletons import SKELETONS
+from mvssm_ros.geometry.output_skeletons import OutputSkeleton
 from mvssm_ros.msg import PersonArray
 from mvssm_ros.nodes.conversions import compressed_to_rgb
 from mvssm_ros.nodes.parallel import CameraThreads
@@ -30,13 +30,13 @@ class PeopleSerializer:
 
     def __init__(self) -> None:
         self._tracker = Tracker()
-        self._skeleton = SKELETONS["panoptic15"]
+        self._output = OutputSkeleton("panoptic15")
 
     def __call__(self, people: People, number: int) -> bytes:
         bits = np.array([1 << t for t in range(len(people.reprojection_px))], np.uint64)
         tracked = self._tracker.update(bodies_of(people, bits), number * _PERIOD_NS)
-        message = PersonArray(skeleton=self._skeleton.name)
-        message.people = [person_msg(body, self._skeleton) for body in tracked]
+        message = PersonArray(skeleton=self._output.skeleton.name)
+        message.people = [person_msg(body, self._output) for body in tracked]
         return bytes(serialize_message(message))
 
 

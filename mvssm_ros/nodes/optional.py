@@ -32,6 +32,41 @@ def tf2_ros() -> ModuleType | None:
     return _find("tf2_ros")
 
 
+def tf2_msgs() -> ModuleType | None:
+    """TF's message, `tf2_msgs.msg`. Without it: the simulated rig publishes no transforms."""
+    return _find("tf2_msgs.msg")
+
+
 def tf_transformations() -> ModuleType | None:
     """Rotation conversions. Without it: the formulas in rotations.py."""
     return _find("tf_transformations")
+
+
+def tf2_msgs() -> ModuleType | None:
+    """Messages of /tf. Without it: no frames of bodies."""
+    return _find("tf2_msgs.msg")
+
+
+def hri_msgs() -> ModuleType | None:
+    """Messages of REP-155. Without it: no /humans/bodies/tracked."""
+    return _find("hri_msgs.msg")
+
+
+def moveit_msgs() -> ModuleType | None:
+    """Messages of MoveIt. Without it: no planning_scene."""
+    return _find("moveit_msgs.msg")
+
+
+def shape_msgs() -> ModuleType | None:
+    """Shapes in MoveIt's messages, which depend on it. Without it: no planning_scene."""
+    return _find("shape_msgs.msg")
+
+
+def nav2_dynamic_msgs() -> ModuleType | None:
+    """Messages of Nav2's dynamic obstacles. Without it: no feeds/obstacles."""
+    return _find("nav2_dynamic_msgs.msg")
+
+
+def vision_msgs() -> ModuleType | None:
+    """Detections. Without it: no feeds/detections."""
+    return _find("vision_msgs.msg")

@@ -1,13 +1,13 @@
 """Every parameter of pose_node: name, default, meaning, range, and what may change while running.
 
-This table is the one place that says a default; config/mvssm.yaml repeats it for the reader and a
-test compares the two. Names are those of config/mvssm.yaml; units are in the descriptions.
+This table, with `feed_parameters`, is the one place that says a default; config/mvssm.yaml repeats
+it for the reader and a test compares the two. Names are those of config/mvssm.yaml; units are in the
+descriptions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -20,21 +20,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from mvssm_ros.errors import UserError
+from mvssm_ros.geometry.output_skeletons import OUTPUT_SKELETONS
+from mvssm_ros.nodes.feed_parameters import FEED_SPECS
+from mvssm_ros.nodes.parameter_spec import Spec
 from mvssm_ros.rig.checks import DEFAULT_MAX_PX
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter. ``low`` and ``high`` are inclusive; ``choices`` are the only legal values."""
-
-    name: str
-    default: Any
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    dynamic: bool = False
-
 
 SPECS = (
     Spec(
@@ -201,6 +190,13 @@ SPECS = (
         choices=("none", "one_euro", "kalman"),
         dynamic=True,
     ),
+    Spec(
+        "publish.skeleton",
+        "panoptic15",
+        "Joints of people, markers and skeleton_info. Those that panoptic15 lacks are derived from"
+        " it: PREDICTED, with half the confidence and a larger covariance.",
+        choices=OUTPUT_SKELETONS,
+    ),
     Spec("publish.markers", True, "Publish markers of the people for RViz.", dynamic=True),
     Spec("publish.labels", True, "Markers with id and confidence.", dynamic=True),
     Spec("publish.velocities", True, "Markers of where people move to, as arrows.", dynamic=True),
@@ -224,6 +220,7 @@ SPECS = (
         1.0,
         dynamic=True,
     ),
+    *FEED_SPECS,
 )
 
 _CAMERA_DESCRIPTIONS = {
@@ -329,6 +326,11 @@ def _check(spec: Spec, value: Any) -> str | None:
         return f"parameter '{spec.name}' is '{value}', expected one of {list(spec.choices)}"
     if isinstance(spec.default, list) and isinstance(spec.default[0], float) and len(value) != 2:
         return f"parameter '{spec.name}' is {list(value)}, expected two numbers, x and y"
+    if spec.check is not None:
+        try:
+            spec.check(value)
+        except UserError as error:
+            return str(error)
     return None
 
 

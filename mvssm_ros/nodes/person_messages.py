@@ -8,7 +8,8 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 
-from mvssm_ros.geometry.skeletons import Skeleton
+from mvssm_ros.geometry.output_skeletons import Joints, OutputSkeleton
+from mvssm_ros.geometry.skeletons import PANOPTIC15, Skeleton
 from mvssm_ros.msg import Joint, Person, SkeletonInfo
 from mvssm_ros.nodes.rotations import quaternion_from_matrix
 from mvssm_ros.tracking.body_frame import body_frame
@@ -35,8 +36,8 @@ def skeleton_info_msg(skeleton: Skeleton) -> SkeletonInfo:
     )
 
 
-def person_msg(tracked: MovingBody, skeleton: Skeleton) -> Person:
-    """One person."""
+def person_msg(tracked: MovingBody, output: OutputSkeleton) -> Person:
+    """One person; ``tracked`` is in panoptic15, the joints are those of ``output``."""
     body = tracked.body
     person = Person(
         id=tracked.id,
@@ -45,10 +46,10 @@ def person_msg(tracked: MovingBody, skeleton: Skeleton) -> Person:
         since_observed=duration_msg(tracked.since_observed_ns),
         confidence=float(body.score),
         velocity=_vector(tracked.velocity_m_s),
-        joints=_joint_msgs(tracked),
+        joints=_joint_msgs(tracked, output),
     )
     person.velocity_covariance = _covariance(tracked.velocity_covariance_m2_s2)
-    frame = body_frame(body.joints_m, body.covariance_m2, skeleton)
+    frame = body_frame(body.joints_m, body.covariance_m2, PANOPTIC15)
     if frame is None:
         person.pose = Pose(position=Point(x=_NAN, y=_NAN, z=_NAN))
         person.pose_covariance[0] = -1.0
@@ -62,22 +63,32 @@ def person_msg(tracked: MovingBody, skeleton: Skeleton) -> Person:
     return person
 
 
-def _joint_msgs(tracked: MovingBody) -> list[Joint]:
+def _joint_msgs(tracked: MovingBody, output: OutputSkeleton) -> list[Joint]:
     body = tracked.body
     seen_now = tracked.state in (TrackState.TENTATIVE, TrackState.CONFIRMED)
+    found = output.apply(
+        Joints(
+            body.joints_m,
+            tracked.joint_velocity_m_s,
+            body.covariance_m2,
+            body.joint_confidence,
+            body.observed,
+            body.view_mask,
+        )
+    )
     joints = []
-    for j, position_m in enumerate(body.joints_m):
-        joint = Joint(position=_point(position_m), velocity=_vector(tracked.joint_velocity_m_s[j]))
+    for j, position_m in enumerate(found.joints_m):
+        joint = Joint(position=_point(position_m), velocity=_vector(found.velocity_m_s[j]))
         if not np.isfinite(position_m).all():
             joint.position = Point(x=_NAN, y=_NAN, z=_NAN)
             joint.velocity = Vector3(x=_NAN, y=_NAN, z=_NAN)
             joint.state = Joint.MISSING
             joint.position_covariance[0] = -1.0
         else:
-            joint.state = Joint.OBSERVED if seen_now and body.observed[j] else Joint.PREDICTED
-            joint.confidence = float(np.clip(body.joint_confidence[j], 0.0, 1.0))
-            joint.position_covariance = _covariance(body.covariance_m2[j])
-            joint.view_mask = int(body.view_mask[j])
+            joint.state = Joint.OBSERVED if seen_now and found.observed[j] else Joint.PREDICTED
+            joint.confidence = float(np.clip(found.confidence[j], 0.0, 1.0))
+            joint.position_covariance = _covariance(found.covariance_m2[j])
+            joint.view_mask = int(found.view_mask[j])
         joints.append(joint)
     return joints
 

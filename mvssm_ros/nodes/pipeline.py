@@ -24,6 +24,7 @@ from mvssm_ros.errors import UserError
 from mvssm_ros.msg import RigStatus
 from mvssm_ros.nodes import qos
 from mvssm_ros.nodes.answers import Answers
+from mvssm_ros.nodes.assembly import make_synchronizer
 from mvssm_ros.nodes.calibration_changes import CalibrationChanges
 from mvssm_ros.nodes.camera_input import QOS, CameraInput
 from mvssm_ros.nodes.camera_markers import ShownCamera
@@ -40,9 +41,9 @@ from mvssm_ros.nodes.rig_summary import CameraState, Output
 from mvssm_ros.nodes.rig_watch import RigWatch
 from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.image_set import ImageSet
-from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP, RigSynchronizer
+from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP
 
-_GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
+GIVE_UP_AFTER_S = 5.0  # without any set to work on, everybody is lost
 _FINISH_WITHIN_S = 0.8  # what inference gets for its last set
 _BLOCKING = (
     "clock",
@@ -84,15 +85,8 @@ class Pipeline:
         self._unmatched = 0  # images and sets that found no partner, at the last look
         self._enabled = False
         self._enabled_s = 0.0  # since when it is, or is not
-        self._sync = RigSynchronizer(
-            list(configured.inputs),
-            slop_ns=round(values["sync.slop"] * 1e9),
-            deadline_ns=round(values["sync.deadline"] * 1e9),
-            min_cameras=values["sync.min_cameras"],
-            queue_size=values["sync.queue_size"],
-            on_set=self._take_set,
-            on_reset=self._time_was_set_back,
-            compensate=values["sync.compensate"],
+        self._sync = make_synchronizer(
+            values, list(configured.inputs), self._take_set, self._time_was_set_back
         )
         self._watch = RigWatch(
             self._cameras, self._sync, configured.inference, values, self._problems
@@ -212,7 +206,7 @@ class Pipeline:
             self._watch.look(now_ns)
         misfits = self._watch_qos()
         last_set_s = self._last_set_s
-        waited = last_set_s is not None and time.monotonic() - last_set_s > _GIVE_UP_AFTER_S
+        waited = last_set_s is not None and time.monotonic() - last_set_s > GIVE_UP_AFTER_S
         if waited and not self._worker.busy:
             self._last_set_s = self._counts.latest_people = None
             self._parts.answers.give_up()
@@ -230,7 +224,7 @@ class Pipeline:
         drops = self._sync.drops[NO_QUORUM] + self._sync.drops[OUT_OF_SLOP]
         unmatched, self._unmatched = drops > self._unmatched, drops
         enough = sum(state.used for state in states) >= self._sync.min_cameras
-        early = time.monotonic() - self._enabled_s < _GIVE_UP_AFTER_S
+        early = time.monotonic() - self._enabled_s < GIVE_UP_AFTER_S
         none = self._last_set_s is None and not early and not self._worker.busy
         if enough and unmatched and none:
             self._problems.report(
@@ -265,7 +259,7 @@ class Pipeline:
             min_cameras=self._sync.min_cameras,
             people=self._counts.latest_people,
             rate_hz=self._counts.rate_hz(time.monotonic()),
-            problems=self._problems.texts,
+            problems=[*self._problems.texts, *self._parts.answers.feeds.problems.texts],
             blocked=any(self._problems.has(kind) for kind in _BLOCKING),
             enabled=self._enabled,
         )

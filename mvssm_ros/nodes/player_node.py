@@ -8,7 +8,6 @@ answered, so that nothing is dropped however slow the machine.
 
 from __future__ import annotations
 
-import array
 import json
 import sys
 import time
@@ -17,24 +16,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.time import Time
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from mvssm_ros.demo_data import FPS, demo_rig, find_demo, read_frames
 from mvssm_ros.errors import UserError
-from mvssm_ros.msg import PersonArray
 from mvssm_ros.nodes import qos
-from mvssm_ros.nodes.conversions import intrinsics_to_info
-from mvssm_ros.nodes.problems import Problems
+from mvssm_ros.nodes.audience import Audience
+from mvssm_ros.nodes.image_publisher import ImagePublisher
 from mvssm_ros.nodes.spin import run_node
-from mvssm_ros.rig.rig_file import CameraEntry
 
 _PARAMETERS = {
     "people": ("single", "Which film: single (one man) or multi (with a computer-drawn second)."),
@@ -49,7 +42,6 @@ _PARAMETERS = {
     "subscribers_within_s": (60.0, "Fail unless all image topics are subscribed to by then."),
     "frames_file": ("", "Write the stamp of every frame of the film sent into this JSON file."),
 }
-_JPEG_QUALITY = 92
 
 
 class PlayerNode(Node):
@@ -68,27 +60,24 @@ class PlayerNode(Node):
         self._values = values
         self._demo = find_demo(values["people"])
         rig = demo_rig(values["people"], corrected=values["calibration"] == "corrected")
-        self._cameras = [_Camera(self, rig.cameras[n], values["transport"]) for n in rig.cameras]
+        self._cameras = [
+            ImagePublisher(self, rig.cameras[n], values["transport"]) for n in rig.cameras
+        ]
         self._stride = max(
             1, round(FPS / values["rate_hz"])
         )  # film frames from one sent to the next
         self._frames = self._play()
         self._next = next(self._frames, None)
-        self._started_s = time.monotonic()
         self._first_stamp_ns: int | None = None
         self._sent: list[tuple[int, int]] = []  # stamp, index of the frame in the film
         self._sent_s = 0.0  # when the last was sent
-        self._answered_ns = 0
-        self._problems = Problems("player", self.get_logger())
         self._exit_code: int | None = None
-        if values["lockstep"]:
-            self.create_subscription(
-                PersonArray,
-                "people",
-                self._take_answer,
-                qos.answer_qos(),
-                qos_overriding_options=qos.overridable(),
-            )
+        self._audience = Audience(
+            self,
+            [camera.publisher for camera in self._cameras],
+            values["subscribers_within_s"],
+            values["answer_within_s"] if values["lockstep"] else None,
+        )
         period_s = self._stride / FPS * values["slow_down"]
         self.create_timer(period_s, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -116,9 +105,12 @@ class PlayerNode(Node):
             loop += 1
 
     def _tick(self) -> None:
-        if self._first_stamp_ns is None and not self._everybody_listens():
+        if self._first_stamp_ns is None and not self._audience.listens():
+            self._exit_code = 1 if self._audience.missing else None
             return
-        if self._values["lockstep"] and self._sent and not self._answered():
+        if self._sent and not self._audience.has_answered(
+            self._sent[-1][0], self._sent_s, f"frame {self._sent[-1][1]}"
+        ):
             return
         if self._next is None:
             self._end()
@@ -133,104 +125,11 @@ class PlayerNode(Node):
         self._sent_s = time.monotonic()
         self._next = next(self._frames, None)  # decoded while the receiver works
 
-    def _everybody_listens(self) -> bool:
-        deaf = [camera.topic for camera in self._cameras if not camera.has_subscriber]
-        if not deaf:
-            self.get_logger().info(f"playing to {[camera.topic for camera in self._cameras]}")
-            return True
-        waited_s = time.monotonic() - self._started_s
-        if waited_s > self._values["subscribers_within_s"]:
-            self.get_logger().error(
-                f"nobody subscribed to {deaf} within {waited_s:.0f} s; is pose_node active, with"
-                " these topics?"
-            )
-            self._exit_code = 1
-        return False
-
-    def _answered(self) -> bool:
-        stamp_ns = self._sent[-1][0]
-        if self._answered_ns >= stamp_ns:
-            return True
-        waited_s = time.monotonic() - self._sent_s
-        if waited_s < self._values["answer_within_s"]:
-            return False
-        self._problems.report(
-            "answer",
-            f"no answer on 'people' to frame {self._sent[-1][1]} within {waited_s:.0f} s, going on;"
-            " is pose_node active, and well (rig_status)?",
-        )
-        return True
-
-    def _take_answer(self, people: PersonArray) -> None:
-        stamp_ns = Time.from_msg(people.header.stamp).nanoseconds
-        self._answered_ns = max(self._answered_ns, stamp_ns)
-        self._problems.over("answer")
-
     def _end(self) -> None:
         self.get_logger().info(f"the film is over, {len(self._sent)} sets of images sent")
         for camera in self._cameras:
             camera.wait_until_received()
         self._exit_code = 0
-
-
-class _Camera:
-    """Publishers of one camera. The messages are made once and filled again and again."""
-
-    def __init__(self, node: Node, entry: CameraEntry, transport: str) -> None:
-        self._compressed = transport == "compressed"
-        name = entry.image_topic + ("/compressed" if self._compressed else "")
-        message_type = CompressedImage if self._compressed else Image
-        options = {"qos_overriding_options": qos.overridable()}
-        self._publisher = node.create_publisher(message_type, name, qos.answer_qos(), **options)
-        self._info_publisher = node.create_publisher(
-            CameraInfo, entry.info_topic, qos.answer_qos(), **options
-        )
-        self.topic = self._publisher.topic_name
-        self._image = message_type()
-        self._info = _info_msg(entry)
-        self._image.header.frame_id = self._info.header.frame_id = entry.frame_id
-        self._pixels: np.ndarray | None = None  # a view of self._image.data
-
-    @property
-    def has_subscriber(self) -> bool:
-        return self._publisher.get_subscription_count() > 0
-
-    def publish(self, rgb: np.ndarray, stamp_ns: int) -> None:
-        """rgb: [H, W, 3] uint8."""
-        stamp = Time(nanoseconds=stamp_ns).to_msg()
-        self._image.header.stamp = self._info.header.stamp = stamp
-        if self._compressed:
-            self._fill_jpeg(rgb)
-        else:
-            self._fill_raw(rgb)
-        self._info_publisher.publish(self._info)
-        self._publisher.publish(self._image)
-
-    def wait_until_received(self) -> None:
-        self._publisher.wait_for_all_acked(Duration(seconds=2))
-
-    def _fill_raw(self, rgb: np.ndarray) -> None:
-        """In place: assigning a numpy array to data takes a hundred times longer."""
-        height, width = rgb.shape[:2]
-        if self._pixels is None or self._pixels.shape != rgb.shape:
-            self._image.height, self._image.width, self._image.step = height, width, 3 * width
-            self._image.encoding = "bgr8"
-            self._image.data = array.array("B", bytes(rgb.size))
-            self._pixels = np.frombuffer(self._image.data, np.uint8).reshape(rgb.shape)
-        cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR, dst=self._pixels)
-
-    def _fill_jpeg(self, rgb: np.ndarray) -> None:
-        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-        encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1]
-        self._image.format = "bgr8; jpeg compressed bgr8"
-        self._image.data = array.array("B", encoded.tobytes())
-
-
-def _info_msg(entry: CameraEntry) -> CameraInfo:
-    info = intrinsics_to_info(entry)
-    info.r = np.eye(3).reshape(-1).tolist()
-    info.p = np.hstack([entry.K, np.zeros((3, 1))]).reshape(-1).tolist()
-    return info
 
 
 def _check(values: dict[str, Any]) -> None:

@@ -20,12 +20,13 @@ from rclpy.parameter import Parameter
 from mvssm_ros.errors import UserError
 from mvssm_ros.nodes import parameters, qos
 from mvssm_ros.nodes.answers import Answers
+from mvssm_ros.nodes.assembly import Assembly, assemble
 from mvssm_ros.nodes.calibration_changes import CalibrationChanges
-from mvssm_ros.nodes.camera_input import CameraInput
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
-from mvssm_ros.nodes.inference import Inference, import_network, make_predictor
+from mvssm_ros.nodes.feeds.frames import robot_needs_tf
+from mvssm_ros.nodes.feeds.publishers import FeedPublishers
+from mvssm_ros.nodes.inference import import_network
 from mvssm_ros.nodes.pipeline import Configured, Pipeline
-from mvssm_ros.nodes.rig_source import rig_from_parameters
 from mvssm_ros.nodes.spin import Stopped, run_node, stoppable
 
 _SUCCESS = TransitionCallbackReturn.SUCCESS
@@ -40,7 +41,8 @@ class PoseNode(LifecycleNode):
         parameters.declare(self)
         self._configured: Configured | None = None
         self._pipeline: Pipeline | None = None
-        self._tf: TfExtrinsics | None = None
+        self._assembly: Assembly | None = None
+        self._robot_tf: TfExtrinsics | None = None  # where no camera needs it, but a feed does
         self.add_on_set_parameters_callback(
             lambda changes: parameters.check_change(changes, self._configured is not None)
         )
@@ -105,56 +107,35 @@ class PoseNode(LifecycleNode):
     def _configure(self) -> None:
         values = parameters.read(self)
         qos.check_overrides(self)
-        source = rig_from_parameters(self, values)
-        rig, names = source.rig, list(source.rig.cameras)
-        if values["sync.min_cameras"] > len(names):
-            raise UserError(
-                f"parameter 'sync.min_cameras' is {values['sync.min_cameras']}, but the rig has"
-                f" only {len(names)} cameras"
-            )
-        for text in rig.warnings():
-            self.get_logger().warning(text)
-        for name in parameters.unknown_overrides(self):
-            self.get_logger().warning(
-                f"parameter '{name}' is given but does not exist; config/mvssm.yaml has them all"
-            )
-        if source.needs_tf:
-            self._tf = TfExtrinsics(self)
-        predictor = make_predictor(values)
-        inputs = {
-            name: CameraInput(
-                self,
-                entry,
-                source.keypoints_topics[name],
-                values["input"],
-                self._tf,
-                rig.reference_frame,
-                self._message_arrived,
-            )
-            for name, entry in rig.cameras.items()
-        }
-        inference = Inference(rig, inputs, predictor, values["input"], values["sync.min_cameras"])
-        inference.warm_up()
-        answers = Answers(self, names, rig.reference_frame)
+        self._assembly = parts = assemble(self, values, self._message_arrived)
+        rig, names = parts.rig, list(parts.inputs)
+        tf = parts.tf
+        if tf is None and robot_needs_tf(values, rig.reference_frame):
+            tf = self._robot_tf = TfExtrinsics(self)
+        feeds = FeedPublishers(self, tf and tf.lookup_pose, values)
+        answers = Answers(self, names, rig.reference_frame, feeds)
         answers.apply(values)
-        calibration = CalibrationChanges(self, rig, inputs, values)
+        calibration = CalibrationChanges(self, rig, parts.inputs, values)
         self._configured = Configured(
-            values, rig.reference_frame, inputs, inference, answers, calibration
+            values, rig.reference_frame, parts.inputs, parts.inference, answers, calibration
         )
         self.get_logger().info(
             f"configured: cameras {names}, input {values['input']}, front-end"
-            f" {predictor.frontend} on {values['model.device']}, frame '{rig.reference_frame}'"
+            f" {parts.inference.predictor.frontend} on {values['model.device']}, frame"
+            f" '{rig.reference_frame}'"
         )
 
     def _unconfigure(self) -> None:
         if self._configured is not None:
-            self._configured.inference.close()
             self._configured.calibration.close()
             self._configured.answers.close()
             self._configured = None
-        if self._tf is not None:
-            self._tf.close()
-            self._tf = None
+        if self._assembly is not None:
+            self._assembly.close()
+            self._assembly = None
+        if self._robot_tf is not None:
+            self._robot_tf.close()
+            self._robot_tf = None
         gc.collect()  # the network and the detector, also what refers to itself
 
     def _activate(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any
 
@@ -29,6 +29,7 @@ _OVERRIDABLE = (
     QoSPolicyKind.RELIABILITY,
     QoSPolicyKind.DURABILITY,
 )
+_RECORD_DEPTH = 50  # messages that may wait for the recorder
 # What a parameter that overrides a policy may be.
 _VALUES = {
     "history": ("keep_last", "keep_all", "system_default"),
@@ -56,6 +57,17 @@ def kept_answer_qos() -> QoSProfile:
 def latched_qos() -> QoSProfile:
     """Skeleton_info: whoever comes later gets it too."""
     return _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def fitting_all(offered: Sequence[QoSProfile]) -> QoSProfile:
+    """What connects to all of these publishers and loses least: reliable and latched if all are."""
+    reliable = all(p.reliability == ReliabilityPolicy.RELIABLE for p in offered)
+    latched = all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in offered)
+    return _profile(
+        max([_RECORD_DEPTH, *(p.depth for p in offered)]),
+        ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+    )
 
 
 def overridable() -> QoSOverridingOptions:

@@ -1,29 +1,34 @@
-"""A node that writes the answers of pose_node into a bag (mcap) that `ros2 bag` can read.
+"""A node that writes the answers of pose_node, and other topics, into a bag that `ros2 bag` can read.
 
 Messages are written as they come off the wire, with their definitions, so that no tool needs this
-package to read them. It ends when told to, or by itself when `people` falls silent, or when the disk
-is nearly full: then while there is still room to close the bag, which nothing could read otherwise.
+package to read them. The answers are subscribed to at once; the topics of the parameter `topics` as
+soon as somebody publishes them, with the type and the reliability that is offered. It ends when told
+to, or by itself when `people` falls silent, or when the disk is nearly full: then while there is
+still room to close the bag, which nothing could read otherwise.
 """
 
 from __future__ import annotations
 
-import os
-import resource
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from visualization_msgs.msg import MarkerArray
 
+from mvssm_ros.bags.message_types import ros_type_name
+from mvssm_ros.bags.writer import BagWriter
 from mvssm_ros.errors import UserError
 from mvssm_ros.msg import PersonArray, RigStatus, SkeletonInfo
 from mvssm_ros.nodes import qos
+from mvssm_ros.nodes.message_classes import message_class
 from mvssm_ros.nodes.spin import run_node
-from mvssm_ros.share import share_dir
 
 _TOPICS = {
     "people": (PersonArray, qos.answer_qos),
@@ -32,11 +37,12 @@ _TOPICS = {
     "skeleton_info": (SkeletonInfo, qos.latched_qos),
     "/diagnostics": (DiagnosticArray, qos.answer_qos),
 }
+_LOOK_EVERY_S = 0.2  # for publishers of the wanted topics
 _RESERVE_BYTES = 8 * 2**20  # to close the bag: what is not yet on the disk (1 MiB), and its index
 
 
 class RecorderNode(Node):
-    """Records people, markers, rig_status, skeleton_info and /diagnostics."""
+    """Records people, markers, rig_status, skeleton_info, /diagnostics and the topics it is told."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("recorder", **kwargs)
@@ -46,15 +52,26 @@ class RecorderNode(Node):
             0.0,
             "End when 'people' has been silent for so long after its first message; 0: never.",
         )
+        storage = self._declare("storage", "mcap", "How the bag is stored: mcap or sqlite3.")
+        topics = self._declare(
+            "topics", [""], "What else to record. A topic begins once somebody publishes it."
+        )
         if not folder:
             raise UserError("parameter 'bag' is empty; give the folder of the bag to write")
         qos.check_overrides(self)
         self.count = 0  # messages written
+        self.counts: Counter[str] = Counter()  # of each topic
         self._exit_code: int | None = None
         self._last_people_s: float | None = None
-        self._bag = Bag(Path(folder))
+        self._bag = BagWriter(Path(folder), storage)
         for topic, (message_type, profile) in _TOPICS.items():
             self._record(topic, message_type, profile())
+        answers = {self.resolve_topic_name(topic) for topic in _TOPICS}
+        self._wanted = {self.resolve_topic_name(t) for t in topics if t} - answers
+        self._impossible: set[str] = set()  # wanted topics that cannot be recorded; told once
+        if self._wanted:
+            steady = Clock(clock_type=ClockType.STEADY_TIME)
+            self.create_timer(_LOOK_EVERY_S, self._look_for_topics, clock=steady)
 
     def finish(self) -> int | None:
         """0 once `people` has been silent for long enough, 1 once nothing more can be written."""
@@ -69,24 +86,52 @@ class RecorderNode(Node):
             self._bag.close()
         except OSError as error:
             raise UserError(
-                f"bag {self._bag.folder} could not be closed: {error.strerror}; 'mcap recover' may"
+                f"bag {self._bag.path} could not be closed: {error.strerror}; 'mcap recover' may"
                 " mend it"
             ) from error
-        self.get_logger().info(f"{self.count} messages written to {self._bag.folder}")
+        told = ", ".join(f"{topic} {n}" for topic, n in sorted(self.counts.items()))
+        self.get_logger().info(
+            f"{self.count} messages written to {self._bag.path}{': ' if told else ''}{told}"
+        )
+        silent = sorted(
+            topic for topic in self._wanted | self._impossible if not self.counts[topic]
+        )
+        if silent:
+            self.get_logger().warning(f"nothing was recorded of {', '.join(silent)}")
 
     def _fail(self, reason: str) -> None:
         """Nothing more is written, and the node ends."""
         self._exit_code = 1
-        self.get_logger().error(f"bag {self._bag.folder}: {reason}")
+        self.get_logger().error(f"bag {self._bag.path}: {reason}")
 
     def _declare(self, name: str, default: Any, description: str) -> Any:
         return self.declare_parameter(
             name, default, ParameterDescriptor(description=description)
         ).value
 
+    def _look_for_topics(self) -> None:
+        """Subscribe to the wanted topics that are published by now."""
+        for topic in sorted(self._wanted):
+            publishers = self.get_publishers_info_by_topic(topic)
+            if not publishers:
+                continue
+            self._wanted.discard(topic)
+            types = sorted({p.topic_type for p in publishers})
+            found = message_class(types[0])
+            if len(types) > 1:
+                why = f"it has publishers of {' and '.join(types)}"
+            elif found is None or not self._bag.knows(types[0]):
+                why = f"the message type {types[0]} is not installed here"
+            else:
+                profiles = [p.qos_profile for p in publishers]
+                self._record(topic, found, qos.fitting_all(profiles))
+                continue
+            self._impossible.add(topic)
+            self.get_logger().warning(f"topic '{topic}' is not recorded: {why}")
+
     def _record(self, topic: str, message_type: type, profile: Any) -> None:
         name = self.resolve_topic_name(topic)
-        connection = self._bag.connection(name, message_type, profile)
+        connection = self._bag.connection(name, ros_type_name(message_type), profile)
 
         def take(serialized: bytes) -> None:
             if self._exit_code is not None:
@@ -105,100 +150,12 @@ class RecorderNode(Node):
                 self._fail(f"it cannot be written: {error.strerror}; recording ends here")
                 return
             self.count += 1
+            self.counts[name] += 1
             if topic == "people":
                 self._last_people_s = time.monotonic()
 
         options = {"raw": True, "qos_overriding_options": qos.overridable()}
         self.create_subscription(message_type, topic, take, profile, **options)
-
-
-class Bag:
-    """A bag of serialised messages, in the form of rosbag2 (metadata.yaml and an mcap file).
-
-    Raises:
-        UserError: the rosbags library is not installed, or the folder exists.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            from rosbags.rosbag2 import StoragePlugin, Writer
-        except ImportError as error:
-            raise UserError(
-                f"recording needs the rosbags library ({error}); run: pip install rosbags"
-            ) from error
-        if folder.exists():
-            raise UserError(f"bag {folder} exists already; give another folder, or remove it")
-        self.folder = folder
-        self._types = message_types()
-        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.open()
-
-    def connection(self, topic: str, message_type: type, profile: Any) -> Any:
-        """A topic of the bag."""
-        from rosbags.interfaces import (
-            Qos,
-            QosDurability,
-            QosHistory,
-            QosLiveliness,
-            QosReliability,
-            QosTime,
-        )
-
-        forever = QosTime(2147483647, 4294967295)
-        offered = Qos(
-            history=QosHistory.KEEP_LAST,
-            depth=profile.depth,
-            reliability=QosReliability(int(profile.reliability)),
-            durability=QosDurability(int(profile.durability)),
-            deadline=forever,
-            lifespan=forever,
-            liveliness=QosLiveliness.AUTOMATIC,
-            liveliness_lease_duration=forever,
-            avoid_ros_namespace_conventions=False,
-        )
-        return self._writer.add_connection(
-            topic,
-            ros_type_name(message_type),
-            typestore=self._types,
-            offered_qos_profiles=[offered],
-        )
-
-    def write(self, connection: Any, time_ns: int, serialized: bytes) -> None:
-        """One message, as it came off the wire."""
-        self._writer.write(connection, time_ns, serialized)
-
-    def room_bytes(self) -> int:
-        """What can still be written: room on the disk, and to the largest size a file may have."""
-        disk = os.statvfs(self.folder)
-        room_bytes = disk.f_bavail * disk.f_frsize
-        largest_bytes, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if largest_bytes != resource.RLIM_INFINITY:
-            size_bytes = max((p.stat().st_size for p in self.folder.iterdir()), default=0)
-            room_bytes = min(room_bytes, largest_bytes - size_bytes)
-        return room_bytes
-
-    def close(self) -> None:
-        self._writer.close()
-
-
-def message_types() -> Any:
-    """The rosbags type store with this package's messages, read from the .msg files it ships."""
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-
-    store = get_typestore(Stores.ROS2_JAZZY)
-    found = sorted((share_dir() / "msg").glob("*.msg"))
-    if not found:
-        raise UserError(f"no .msg files in {share_dir() / 'msg'}: reinstall the package")
-    types: dict[str, Any] = {}
-    for path in found:
-        types |= get_types_from_msg(path.read_text("utf-8"), f"mvssm_ros/msg/{path.stem}")
-    store.register(types)
-    return store
-
-
-def ros_type_name(message_type: type) -> str:
-    """`package/msg/Name` of a message class."""
-    return f"{message_type.__module__.split('.')[0]}/msg/{message_type.__name__}"
 
 
 def main(args: list[str] | None = None) -> int:

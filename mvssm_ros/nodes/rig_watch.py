@@ -106,7 +106,7 @@ class RigWatch:
             drops = self._sync.timing[camera.name].drops
             unmatched = drops[OUT_OF_SLOP] + drops[NO_QUORUM]
             camera.watch_clock(unmatched, self._sync.offset_ns(camera.name), self._sync.slop_ns)
-        self._report_parties()
+        self.report_parties()
 
     @property
     def _leave_out(self) -> bool:
@@ -153,7 +153,7 @@ class RigWatch:
             if not (over and camera.received):
                 camera.watch(is_stale, _FIRST_MESSAGE_WITHIN_S)
 
-    def _report_parties(self) -> None:
+    def report_parties(self) -> None:
         """Name the cameras that never see the same people as the others."""
         parties, undecided = self._parties, self._undecided
         groups = " / ".join(", ".join(party) for party in parties)

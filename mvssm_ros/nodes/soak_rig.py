@@ -23,7 +23,7 @@ from std_srvs.srv import SetBool
 from visualization_msgs.msg import MarkerArray
 
 from mvssm_ros.msg import Joint, Keypoints2DArray, Person, PersonArray, RigStatus
-from mvssm_ros.nodes import qos
+from mvssm_ros.nodes import parameters, qos
 from mvssm_ros.nodes.conversions import keypoints_to_message
 from mvssm_ros.soak.faults import Fault
 
@@ -233,6 +233,11 @@ class SoakRig:
             SetParameters.Request(parameters=[parameter]),
             lambda answer: answer.results[0].successful is accepted,
         )
+
+    def reset_parameter(self, name: str) -> None:
+        """Give it its default again."""
+        (default,) = (spec.default for spec in parameters.SPECS if spec.name == name)
+        self.set_parameter(name, default)
 
     def _ask(self, what: str, client: Any, message: Any, expected: Callable[[Any], bool]) -> None:
         self._requests.append(_Request(what, client, message, expected))

@@ -37,15 +37,26 @@ class _StopSignal:
     def __init__(self) -> None:
         self.came = threading.Event()
         self.may_interrupt = False
+        self._interrupted = False
 
     def handle(self, *_: Any) -> None:
-        first = not self.came.is_set()
+        if not self.came.is_set():  # the last resort: SIGALRM ends the process
+            signal.setitimer(signal.ITIMER_REAL, _AT_MOST_S)
         self.came.set()
-        signal.setitimer(
-            signal.ITIMER_REAL, _AT_MOST_S
-        )  # the last resort: SIGALRM ends the process
-        if first and self.may_interrupt:
+        if self.may_interrupt and not self._interrupted:
+            self._interrupted = True
             raise Stopped
+
+    def note_swallowed(self, unraisable: Any) -> None:
+        """Python's hook for exceptions in destructors and callbacks of weak references.
+
+        Nobody sees those. If one is ours, another signal interrupts what is being done.
+        """
+        if unraisable.exc_type is not Stopped:
+            sys.__unraisablehook__(unraisable)
+            return
+        self._interrupted = False
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
 
 _signal = _StopSignal()  # signals are the process's, not a node's
@@ -98,12 +109,13 @@ def run_node(
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # for good: the process ends after this
         signal.signal(number, _signal.handle)
+    sys.unraisablehook = _signal.note_swallowed
     code = 0
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
         code = _spin(make_node, make_executor)
-    except (UserError, *_PARAMETER_ERRORS) as error:
-        print(f"mvssm: error: {_one_line(error)}", file=sys.stderr)
+    except (UserError, *PARAMETER_ERRORS) as error:
+        print(f"mvssm: error: {one_line(error)}", file=sys.stderr)
         code = 2
     finally:
         rclpy.try_shutdown()
@@ -115,7 +127,7 @@ def run_node(
     return code
 
 
-_PARAMETER_ERRORS = (
+PARAMETER_ERRORS = (
     InvalidParameterTypeException,
     InvalidParameterValueException,
     ParameterException,
@@ -126,6 +138,8 @@ _PARAMETER_ERRORS = (
 def _spin(make_node: Callable[[], Any], make_executor: Callable[[], Executor]) -> int:
     try:
         node = make_node()
+    except Stopped:
+        return 0
     except UserError:
         if _signal.came.is_set():  # nothing is wrong: it was told to stop
             return 0
@@ -145,5 +159,5 @@ def _spin(make_node: Callable[[], Any], make_executor: Callable[[], Executor]) -
         node.destroy_node()
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -189,14 +189,15 @@ def load_rig(path: str | Path) -> Rig:
             f"{top.at('reference_frame')}: expected a TF frame without '/' at the front and without"
             f" spaces, got {frame!r}"
         )
-    space = _read_space(top.value("space") if top.has("space") else {}, top.at("space"))
+    space = read_space(top.value("space") if top.has("space") else {}, top.at("space"))
     cameras = _read_cameras(top)
     rig = Rig(frame, space, cameras)
     plausibility.check(rig, where)
     return rig
 
 
-def _read_space(data: Any, where: str) -> Space:
+def read_space(data: Any, where: str) -> Space:
+    """The mapping `space` of a rig file. Raises UserError; ``where`` names it."""
     keys = ("center_m", "size_m", "floor_m")
     section = Section(data, where, keys)
     center, size, floor = (0.0, 0.0), (5.0, 5.0), 0.0

@@ -33,13 +33,13 @@ _SAMPLE_EVERY_S = 1.0
 _LINE_EVERY_S = 60.0
 _FIRST_REST_S = 5.0
 _NONSENSE = (("model.score_threshold", 7.0), ("tracking.gate", -1.0), ("rig_file", "/nowhere"))
-_CHANGES = (  # parameter, while the fault lasts, and before and after
-    ("model.score_threshold", 0.2, 0.1),
-    ("tracking.coast", 1.5, 0.5),
-    ("tracking.confirm_sets", 6, 3),
-    ("publish.markers", False, True),
-    ("publish.marker_width", 0.06, 0.03),
-    ("calibration.leave_out", False, True),
+_CHANGES = (  # parameter, while the fault lasts; before and after it has its default
+    ("model.score_threshold", 0.2),
+    ("tracking.coast", 3.0),
+    ("tracking.confirm_sets", 6),
+    ("publish.markers", False),
+    ("publish.marker_width", 0.06),
+    ("calibration.leave_out", False),
 )
 
 
@@ -271,7 +271,7 @@ class _Run:
         elif kind == faults.SUBSCRIBER:
             self.rig.bring_guests()
         elif kind == faults.PARAMETERS:
-            for name, value, _ in _CHANGES:
+            for name, value in _CHANGES:
                 self.rig.set_parameter(name, value)
             for name, nonsense in _NONSENSE:
                 self.rig.set_parameter(name, nonsense, accepted=False)
@@ -294,8 +294,8 @@ class _Run:
             elif span.kind == faults.SUBSCRIBER:
                 self.rig.dismiss_guests()
             elif span.kind == faults.PARAMETERS:
-                for name, _, value in _CHANGES:
-                    self.rig.set_parameter(name, value)
+                for name, _ in _CHANGES:
+                    self.rig.reset_parameter(name)
 
     # --- what comes out ---
 

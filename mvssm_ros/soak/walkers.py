@@ -6,18 +6,16 @@ from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from mvssm_ros.geometry.cameras import in_view, project
-from mvssm_ros.learning.synthetic import detector_noise, occlusion
 from mvssm_ros.learning.synthetic.people import (
     Bodies,
     forward_kinematics,
     sample_bodies,
     sample_motion,
 )
-from mvssm_ros.learning.synthetic.rigs import look_at
-from mvssm_ros.rig.rig_file import CameraEntry, Rig, Space
+from mvssm_ros.rig.rig_file import Rig, Space
+from mvssm_ros.simulation import detector
+from mvssm_ros.simulation.cameras import ring_of_cameras
 
 PEOPLE = 2
 SIZE_PX = (1280, 960)
@@ -27,27 +25,14 @@ _SPEED_MPS = 0.8
 _RADII_M = (1.2, 0.9)
 _POSE_S = 0.5  # from one posture to the next
 _POSES = 64  # then they come again
-_NOISE_LONG_SIDE_PX = 960.0  # detector noise is defined for images of this long side
 
 
 def ring_rig(n_cameras: int) -> Rig:
     """Cameras around the people, looking at the middle from 2.0 and 2.4 m."""
-    angle = 2 * np.pi * np.arange(n_cameras) / n_cameras + 0.3
-    height = 2.0 + 0.4 * (np.arange(n_cameras) % 2)
-    centers_m = np.stack([3.8 * np.cos(angle), 3.8 * np.sin(angle), height], -1)
-    R = look_at(centers_m, np.tile([0.0, 0.0, 0.9], (n_cameras, 1)), np.zeros(n_cameras))
-    K = np.array([[_FOCAL_PX, 0.0, 639.5], [0.0, _FOCAL_PX, 479.5], [0.0, 0.0, 1.0]])
-    cameras = {
-        f"cam{i + 1}": replace(
-            CameraEntry.bare(f"cam{i + 1}"),
-            size_px=SIZE_PX,
-            K=K,
-            distortion=np.array([-0.1, 0.03, 0.0, 0.0, 0.0]),
-            R=R[i],
-            t_m=-R[i] @ centers_m[i],
-        )
-        for i in range(n_cameras)
-    }
+    cameras = ring_of_cameras(
+        n_cameras, (0.0, 0.0), 0.0, 3.8, (2.0, 2.4), SIZE_PX, _FOCAL_PX,
+        distortion=(-0.1, 0.03, 0.0, 0.0, 0.0),
+    )  # fmt: skip
     return Rig("map", Space((0.0, 0.0), (_SPACE_M, _SPACE_M)), cameras)
 
 
@@ -86,41 +71,13 @@ class Detector:
     """
 
     def __init__(self, rig: Rig, severity: float, seed: int) -> None:
-        self._cameras = rig.to_cameras()
-        self._severity = np.array([severity])
-        self._rng = np.random.default_rng(seed + 1)
-        sizes_px = self._cameras.size_px.numpy()
-        self._scale = sizes_px.max(-1) / _NOISE_LONG_SIDE_PX  # [T]
+        self._detector = detector.Detector(rig.to_cameras(), severity, seed, false_people=False)
+        self._looks = 0
 
     def look(self, joints_m: npt.NDArray[np.float32]) -> list[npt.NDArray[np.float64]]:
         """For each camera the people found, [P, 15, 3] (x px, y px, confidence; 0 = missing)."""
-        found = detector_noise.detect(
-            self._rng, self._views(joints_m), self._severity, np.array([False])
-        )
-        real = found.present & (found.identity >= 0)
-        found = detector_noise.shuffle_and_pack(self._rng, replace(found, present=real), 8)
-        keypoints = found.keypoints[0] * 1.0  # [T, S, 15, 3]
-        keypoints[..., :2] *= self._scale[:, None, None, None]
-        return [people[present] for people, present in zip(keypoints, found.present[0])]
-
-    def _views(self, joints_m: npt.NDArray[np.float32]) -> detector_noise.Views:
-        G = len(joints_m)
-        pixels_px, depth_m = project(self._cameras, torch.from_numpy(joints_m.reshape(-1, 3)))
-        inside = in_view(self._cameras, pixels_px, depth_m).numpy().reshape(1, -1, G, 15)
-        depth = depth_m.numpy().reshape(1, -1, G, 15)
-        scale = self._scale[None, :]
-        pixels = pixels_px.numpy().reshape(1, -1, G, 15, 2) / scale[..., None, None, None]
-        focal = self._cameras.focal_px.numpy()[None] / scale
-        present = np.ones((1, G), bool)
-        hidden = occlusion.behind_people(pixels, depth, focal, present) & inside
-        return detector_noise.Views(
-            pixels=pixels,
-            inside=inside,
-            hidden=hidden,
-            height=focal[..., None] * detector_noise.ADULT_M / depth[..., 2].clip(0.3),
-            present=np.ones((1, len(self._scale), G), bool),
-            size=self._cameras.size_px.numpy()[None] / scale[..., None],
-        )
+        self._looks += 1
+        return self._detector.look(self._detector.views(joints_m), self._looks)
 
 
 def _adults(rng: np.random.Generator) -> Bodies:

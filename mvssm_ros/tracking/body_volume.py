@@ -6,7 +6,9 @@ has: hands beyond the wrists, feet below the ankles, the skull beyond the nose.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +28,7 @@ _LIMBS = (
     ("hip", "knee", 0.10, 0.0),
     ("knee", "ankle", 0.08, 0.05),
 )
-_MOST_INFLATION_M = 0.5  # a joint less sure than this says nothing about where the limb is
+MOST_INFLATION_M = 0.5  # a joint less sure than this says nothing about where the limb is
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,18 +49,27 @@ class Capsules:
 
 def limbs_of(skeleton: Skeleton) -> tuple[npt.NDArray[np.int64], Array, Array]:
     """Joints [L, 2], radii [L] m and extensions [L] m of the limbs that a skeleton has."""
+    return _limbs_of(tuple(skeleton.joints))
+
+
+@lru_cache
+def _limbs_of(joints: tuple[str, ...]) -> tuple[npt.NDArray[np.int64], Array, Array]:
     rows = []
     for first, second, radius_m, beyond_m in _LIMBS:
         for side in ("left_", "right_"):
-            names = [n if n in skeleton.joints else side + n for n in (first, second)]
-            if all(name in skeleton.joints for name in names):
-                rows.append((*(skeleton.index(name) for name in names), radius_m, beyond_m))
+            names = [n if n in joints else side + n for n in (first, second)]
+            if all(name in joints for name in names):
+                rows.append((*(joints.index(name) for name in names), radius_m, beyond_m))
     table = np.array(sorted(set(rows)))
     return table[:, :2].astype(np.int64), table[:, 2], table[:, 3]
 
 
 def body_capsules(
-    joints_m: Array, covariance_m2: Array, skeleton: Skeleton, k_sigma: float
+    joints_m: Array,
+    covariance_m2: Array,
+    skeleton: Skeleton,
+    k_sigma: float,
+    most_inflation_m: float = MOST_INFLATION_M,
 ) -> Capsules:
     """The limbs whose joints are both known.
 
@@ -67,6 +78,7 @@ def body_capsules(
         covariance_m2: [J, 3, 3], NaN where unknown: then nothing is added for it.
         skeleton: of the joints.
         k_sigma: radii grow by this many standard deviations, in the joint's worst direction.
+        most_inflation_m: but not by more than this.
     """
     limbs, radii_m, beyond_m = limbs_of(skeleton)
     start, end = joints_m[limbs[:, 0]], joints_m[limbs[:, 1]]
@@ -76,7 +88,7 @@ def body_capsules(
     length = np.maximum(np.linalg.norm(along, axis=-1, keepdims=True), 1e-6)
     end = end + along / length * beyond_m[known][:, None]
     sigma_m = worst_sigma_m(covariance_m2)[limbs].max(-1)
-    inflation_m = np.minimum(k_sigma * sigma_m, _MOST_INFLATION_M)
+    inflation_m = np.minimum(k_sigma * sigma_m, most_inflation_m)
     return Capsules(start, end, radii_m[known] + inflation_m, limbs)
 
 
@@ -87,39 +99,61 @@ def worst_sigma_m(covariance_m2: Array) -> Array:
     return np.sqrt(np.maximum(largest, 0.0))
 
 
+def together(everybody: Sequence[Capsules]) -> Capsules:
+    """The capsules of several people, one after the other."""
+    if not everybody:
+        return Capsules(np.zeros((0, 3)), np.zeros((0, 3)), np.zeros(0), np.zeros((0, 2), np.int64))
+    return Capsules(
+        np.concatenate([c.starts_m for c in everybody]),
+        np.concatenate([c.ends_m for c in everybody]),
+        np.concatenate([c.radii_m for c in everybody]),
+        np.concatenate([c.joints for c in everybody]),
+    )
+
+
 def surface_points(capsules: Capsules, spacing_m: float) -> Array:
     """Points [N, 3] m all over the capsules, about ``spacing_m`` apart, at least six a ring."""
-    return np.concatenate(
-        [np.zeros((0, 3))]
-        + [
-            _ring_points(start, end, radius, spacing_m)
-            for start, end, radius in zip(capsules.starts_m, capsules.ends_m, capsules.radii_m)
-        ]
-    )
-
-
-def _ring_points(start: Array, end: Array, radius_m: float, spacing_m: float) -> Array:
-    """Rings about the axis, which shrink over the two half spheres."""
-    length = float(np.linalg.norm(end - start))
-    axis = (end - start) / length if length > 1e-9 else np.array([0.0, 0.0, 1.0])
-    helper = np.eye(3)[np.argmin(np.abs(axis))]
-    side = np.cross(axis, helper)
-    side /= np.linalg.norm(side)
+    along = capsules.ends_m - capsules.starts_m
+    length = np.linalg.norm(along, axis=-1)
+    upright = length < 1e-9
+    axis = np.where(upright[:, None], [0.0, 0.0, 1.0], along / np.maximum(length, 1e-9)[:, None])
+    side = np.cross(axis, np.eye(3)[np.abs(axis).argmin(-1)])
+    side /= np.linalg.norm(side, axis=-1, keepdims=True)
     other = np.cross(axis, side)
-    arc = max(2, int(np.ceil(np.pi / 2 * radius_m / spacing_m)))
-    angles = np.linspace(0.0, np.pi / 2, arc + 1)[1:]  # from the cylinder's end to the pole
-    along = np.linspace(0.0, length, max(2, int(np.ceil(length / spacing_m)) + 1))
-    heights = np.concatenate(
-        [-radius_m * np.sin(angles)[::-1], along, length + radius_m * np.sin(angles)]
-    )
-    radii = radius_m * np.concatenate([np.cos(angles)[::-1], np.ones(len(along)), np.cos(angles)])
-    points = []
-    for index, (height, ring_m) in enumerate(zip(heights, radii)):
-        count = 1 if ring_m < 1e-9 else max(6, int(np.ceil(2 * np.pi * ring_m / spacing_m)))
-        turn = (np.arange(count) + 0.5 * (index % 2)) * 2 * np.pi / count
-        ring = np.cos(turn)[:, None] * side + np.sin(turn)[:, None] * other
-        points.append(start + height * axis + ring_m * ring)
+    radii = capsules.radii_m
+    rings = np.maximum(2, np.ceil(length / spacing_m).astype(int) + 1)
+    arcs = np.maximum(2, np.ceil(np.pi / 2 * radii / spacing_m).astype(int))
+    counts = np.ceil(2 * np.pi * radii / spacing_m).astype(int)
+    points = [np.zeros((0, 3))]
+    for i, radius in enumerate(radii):
+        share, beyond, x, y = _unit_capsule(int(rings[i]), int(arcs[i]), int(counts[i]))
+        frame = np.stack([axis[i], side[i], other[i]])
+        local = np.stack([share * length[i] + beyond * radius, x * radius, y * radius], -1)
+        points.append(capsules.starts_m[i] + local @ frame)
     return np.concatenate(points)
+
+
+@lru_cache(maxsize=1024)
+def _unit_capsule(rings: int, arcs: int, count: int) -> tuple[Array, Array, Array, Array]:
+    """Points [N] on a capsule: how far along the axis they lie, as a share of its length and, beyond
+    its ends, in radii; and across it, in radii.
+
+    Args:
+        rings: along the cylinder; arcs: rings from its end to the pole, which is one point.
+        count: points on a full ring; smaller ones have fewer, six at least.
+    """
+    angles = np.linspace(0.0, np.pi / 2, arcs + 1)[1:]
+    shares = np.concatenate([np.zeros(arcs), np.linspace(0.0, 1.0, rings), np.ones(arcs)])
+    beyond = np.concatenate([-np.sin(angles)[::-1], np.zeros(rings), np.sin(angles)])
+    across = np.concatenate([np.cos(angles)[::-1], np.ones(rings), np.cos(angles)])
+    table = []
+    for index, ring in enumerate(zip(shares, beyond, across)):
+        n = 1 if ring[2] < 1e-9 else max(6, int(np.ceil(count * ring[2])))
+        turn = (np.arange(n) + 0.5 * (index % 2)) * 2 * np.pi / n
+        at = [np.full(n, ring[0]), np.full(n, ring[1])]
+        table.append(np.stack([*at, ring[2] * np.cos(turn), ring[2] * np.sin(turn)]))
+    share, past, x, y = np.concatenate(table, -1)
+    return share, past, x, y
 
 
 def closest_points(capsules: Capsules, start_m: Array, end_m: Array) -> tuple[Array, Array, Array]:

@@ -38,7 +38,7 @@ def image(sec, nanosec=0):
 
 @pytest.mark.parametrize("sec", [0, -1, -(2**31)])
 def test_a_stamp_before_1970_is_refused_and_does_not_end_the_node(camera, taken, sec):
-    camera._take_message(image(sec))
+    camera.take_message(image(sec))
     assert taken == []
     assert (camera.received, camera.bad) == (1, 1)
     assert (
@@ -47,7 +47,7 @@ def test_a_stamp_before_1970_is_refused_and_does_not_end_the_node(camera, taken,
 
 
 def test_a_good_stamp_is_handed_on_and_ends_the_problem(camera, taken):
-    camera._take_message(image(0))
-    camera._take_message(image(1_700_000_000, 5))
+    camera.take_message(image(0))
+    camera.take_message(image(1_700_000_000, 5))
     assert taken == [("left", 1_700_000_000_000_000_005)]
     assert camera.problems.message == ""

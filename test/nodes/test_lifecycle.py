@@ -197,7 +197,9 @@ def test_shutdown_from_every_state_frees_everything(driver, path_there):
         assert getattr(driver.node, f"trigger_{name}")() == ILLEGAL
 
 
-@pytest.mark.parametrize("endpoint", ["/markers.publisher", "/cam2/keypoints.subscription"])
+@pytest.mark.parametrize(
+    "endpoint", ["/markers.publisher", "/feeds/scan.publisher", "/cam2/keypoints.subscription"]
+)
 def test_a_configuration_that_fails_is_undone(world, rig_and_file, untrained_weights, endpoint):
     """A QoS that does not exist, in the parameter file, for the second endpoint of several."""
     rig, path = rig_and_file

@@ -18,6 +18,21 @@ from mvssm_ros.rig.rig_file import CameraEntry, Rig
 
 SUCCESS = TransitionCallbackReturn.SUCCESS
 MODULES = ("message_filters", "cv_bridge", "tf2_ros", "tf_transformations")
+MESSAGES = (
+    *("tf2_msgs", "hri_msgs", "moveit_msgs", "shape_msgs", "nav2_dynamic_msgs", "vision_msgs"),
+)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_messages_that_are_not_installed_are_none(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, f"{name}.msg", None)
+    assert getattr(optional, name)() is None
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_messages_that_are_installed_are_the_messages(name):
+    assert getattr(optional, name)() is pytest.importorskip(f"{name}.msg")
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from mvssm_ros.geometry.output_skeletons import OutputSkeleton
 from mvssm_ros.geometry.skeletons import SKELETONS
 from mvssm_ros.msg import Joint, Person
 from mvssm_ros.nodes.person_messages import duration_msg, person_msg, skeleton_info_msg
@@ -12,6 +13,7 @@ from mvssm_ros.tracking.identity import Body, TrackState
 from mvssm_ros.tracking.tracker import MovingBody
 
 PANOPTIC = SKELETONS["panoptic15"]
+OUTPUT = OutputSkeleton("panoptic15")
 HIP, NECK = PANOPTIC.index("mid_hip"), PANOPTIC.index("neck")
 
 
@@ -38,7 +40,7 @@ def tracked(state=TrackState.CONFIRMED, moves=True, **changes):
 
 
 def test_a_whole_person():
-    message = person_msg(tracked(), PANOPTIC)
+    message = person_msg(tracked(), OUTPUT)
     assert message.id == "p0012"
     assert message.track_state == Person.CONFIRMED
     assert (message.age.sec, message.age.nanosec) == (3, 500_000_000)
@@ -61,14 +63,14 @@ def test_a_whole_person():
 
 
 def test_velocities_are_told():
-    message = person_msg(tracked(), PANOPTIC)
+    message = person_msg(tracked(), OUTPUT)
     assert (message.velocity.x, message.velocity.z) == (0.5, 0.5)
     assert list(message.velocity_covariance) == [0.5] * 9
     assert all(j.velocity.y == 0.5 for j in message.joints)
 
 
 def test_velocities_that_are_unknown_say_so():
-    message = person_msg(tracked(moves=False), PANOPTIC)
+    message = person_msg(tracked(moves=False), OUTPUT)
     assert math.isnan(message.velocity.x)
     assert message.velocity_covariance[0] == -1
     assert all(math.isnan(j.velocity.y) for j in message.joints)
@@ -77,7 +79,7 @@ def test_velocities_that_are_unknown_say_so():
 def test_a_missing_joint_keeps_its_place():
     body = tracked()
     body.body.joints_m[5] = np.nan
-    joint = person_msg(body, PANOPTIC).joints[5]
+    joint = person_msg(body, OUTPUT).joints[5]
     assert joint.state == Joint.MISSING
     assert joint.confidence == 0
     assert joint.view_mask == 0
@@ -87,7 +89,7 @@ def test_a_missing_joint_keeps_its_place():
 
 def test_unknown_covariance_is_minus_one():
     body = tracked(covariance_m2=np.full((15, 3, 3), np.nan))
-    message = person_msg(body, PANOPTIC)
+    message = person_msg(body, OUTPUT)
     assert [j.position_covariance[0] for j in message.joints] == [-1] * 15
     assert message.pose_covariance[0] == -1
     assert message.pose.orientation.w == pytest.approx(1)  # the pose itself is known
@@ -95,16 +97,16 @@ def test_unknown_covariance_is_minus_one():
 
 def test_unobserved_and_coasting_joints_are_predicted():
     half = np.arange(15) < 7
-    seen = person_msg(tracked(observed=half), PANOPTIC)
+    seen = person_msg(tracked(observed=half), OUTPUT)
     assert [j.state for j in seen.joints] == [Joint.OBSERVED] * 7 + [Joint.PREDICTED] * 8
-    coasting = person_msg(tracked(TrackState.COASTING), PANOPTIC)
+    coasting = person_msg(tracked(TrackState.COASTING), OUTPUT)
     assert {j.state for j in coasting.joints} == {Joint.PREDICTED}
 
 
 def test_without_hips_the_pose_is_unknown_but_a_unit_quaternion():
     body = tracked()
     body.body.joints_m[HIP] = np.nan
-    message = person_msg(body, PANOPTIC)
+    message = person_msg(body, OUTPUT)
     assert math.isnan(message.pose.position.x)
     assert message.pose.orientation.w == 1
     assert message.pose_covariance[0] == -1

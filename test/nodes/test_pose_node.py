@@ -114,7 +114,7 @@ def test_deactivating_loses_everybody_deletes_the_markers_and_says_so_with_an_em
 def test_someone_who_leaves_coasts_and_is_lost_exactly_once(room):
     world, rig, _ = room
     send_sets(world, rig, range(3), [standing_person()])
-    send_sets(world, rig, range(3, 20))
+    send_sets(world, rig, range(3, 40))  # tracking.coast is 1.5 s
     states = [[p.track_state for p in m.people] for m in world.people[3:]]
     flat = [s for present in states for s in present]
     assert flat == [Person.COASTING] * (len(flat) - 1) + [Person.LOST]

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 
 import pytest
 from lifecycle_msgs.msg import Transition
@@ -35,27 +36,35 @@ SIGNALS = pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTER
 
 
 def start(world, module, code=RUN, **parameters):
-    """A node's process in the test's ROS domain."""
+    """A node's process in the test's ROS domain, and its name, which no other process has."""
+    name = f"mvssm_{uuid.uuid4().hex[:8]}"
     arguments = [
         word
         for name, value in parameters.items()
         for word in ("-p", f"{name.replace('__', '.')}:={value}")
     ]
-    return subprocess.Popen(
-        [sys.executable, "-c", code.format(module), "--ros-args", *arguments],
+    command = [sys.executable, "-c", code.format(module)]
+    process = subprocess.Popen(
+        [*command, "--ros-args", "-r", f"__node:={name}", *arguments],
         env={**os.environ, "ROS_DOMAIN_ID": str(world.domain_id), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+    return process, name
 
 
-def change_state(world, transition) -> bool:
-    client = world.tester.create_client(ChangeState, "/mvssm/change_state")
+def ask_for_state(world, name, transition):
+    """The future of a request that is on its way."""
+    client = world.tester.create_client(ChangeState, f"/{name}/change_state")
     world.spin_until(client.service_is_ready, timeout_s=110)
     request = ChangeState.Request()
     request.transition.id = transition
-    future = client.call_async(request)
+    return client.call_async(request)
+
+
+def change_state(world, name, transition) -> bool:
+    future = ask_for_state(world, name, transition)
     world.spin_until(future.done)
     return future.result().success
 
@@ -75,8 +84,9 @@ def said_good_bye(world, answers, drawings) -> bool:
 
 
 def check_end(process) -> None:
-    assert process.wait(timeout=100) == 0
+    code = process.wait(timeout=100)
     output = process.stdout.read()
+    assert code == 0, output
     assert "Traceback" not in output
     assert "rror" not in output
 
@@ -87,12 +97,12 @@ def test_a_signal_ends_the_node_cleanly_with_its_markers_deleted(
     world, rig_and_file, untrained_weights, signal_number, code
 ):
     rig, path = rig_and_file
-    process = start(
+    process, name = start(
         world, "pose_node", code, rig_file=path, input="keypoints", model__weights=untrained_weights
     )
     try:
-        assert change_state(world, Transition.TRANSITION_CONFIGURE)
-        assert change_state(world, Transition.TRANSITION_ACTIVATE)
+        assert change_state(world, name, Transition.TRANSITION_CONFIGURE)
+        assert change_state(world, name, Transition.TRANSITION_ACTIVATE)
         world.wait_for_subscribers([f"/{name}/keypoints" for name in rig.cameras])
         world.publish_until_answered(rig)
         for index in range(300, 310):  # some of them are in work when the signal comes
@@ -113,13 +123,9 @@ def test_a_signal_ends_the_node_cleanly_with_its_markers_deleted(
 @pytest.mark.parametrize("after_s", [0.0, 0.3, 0.6])  # while it imports, loads, warms up
 def test_a_signal_breaks_configuring_off(world, rig_and_file, signal_number, after_s):
     _, path = rig_and_file
-    process = start(world, "pose_node", rig_file=path, input="keypoints")
+    process, name = start(world, "pose_node", rig_file=path, input="keypoints")
     try:
-        client = world.tester.create_client(ChangeState, "/mvssm/change_state")
-        world.spin_until(client.service_is_ready, timeout_s=110)
-        request = ChangeState.Request()
-        request.transition.id = Transition.TRANSITION_CONFIGURE
-        client.call_async(request)
+        ask_for_state(world, name, Transition.TRANSITION_CONFIGURE)
         world.spin_for(after_s)
         process.send_signal(signal_number)
         check_end(process)
@@ -132,11 +138,11 @@ def test_a_signal_breaks_configuring_off(world, rig_and_file, signal_number, aft
 def test_a_signal_ends_what_starts_by_itself(world, rig_and_file, untrained_weights, signal_number):
     """`mvssm run`: told to stop before, while or after it configures itself."""
     _, path = rig_and_file
-    process = start(
+    process, name = start(
         world, "autostart", rig_file=path, input="keypoints", model__weights=untrained_weights
     )
     try:
-        world.spin_until(lambda: "mvssm" in world.tester.get_node_names(), timeout_s=110)
+        world.spin_until(lambda: name in world.tester.get_node_names(), timeout_s=110)
         process.send_signal(signal_number)
         check_end(process)
     finally:
@@ -144,10 +150,43 @@ def test_a_signal_ends_what_starts_by_itself(world, rig_and_file, untrained_weig
         process.wait()
 
 
-def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(world):
-    process = start(world, "pose_node", rig_file="/nowhere.yaml")
+# Where the signal comes, Python drops exceptions: in the callback of a weak reference.
+CALLBACK = """
+import signal, sys, time, weakref
+from mvssm_ros.errors import UserError
+from mvssm_ros.nodes.spin import run_node, stoppable
+
+class Thing:
+    pass
+
+def make_node():
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    with stoppable():
+        del thing
+        for _ in range(2000):
+            time.sleep(0.01)
+    raise UserError("not interrupted")
+
+sys.exit(run_node(make_node))
+"""
+
+
+def test_a_signal_that_python_swallows_interrupts_nevertheless(world):
+    process, _ = start(world, "spin", CALLBACK)
     try:
-        assert not change_state(world, Transition.TRANSITION_CONFIGURE)
+        output, _ = process.communicate(timeout=110)
+    finally:
+        process.kill()
+    assert "not interrupted" not in output
+    assert "Traceback" not in output
+    assert process.returncode == 0
+
+
+def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(world):
+    process, name = start(world, "pose_node", rig_file="/nowhere.yaml")
+    try:
+        assert not change_state(world, name, Transition.TRANSITION_CONFIGURE)
         world.spin_until(lambda: world.said("/nowhere.yaml"))
         assert process.poll() is None
     finally:
@@ -162,11 +201,13 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
         ("pose_node", {"sync__slop": 99.0}, ["sync.slop"]),
         ("player_node", {"people": "crowd"}, ["people", "crowd"]),
         ("recorder_node", {}, ["bag"]),
+        ("sim_rig_node", {"scenario": "sleep"}, ["scenario", "sleep", "crossing"]),
+        ("sim_rig_node", {"seed": "lucky"}, ["seed", "INTEGER"]),
         ("refine_node", {}, ["rig_file", "camera_names"]),
     ],
 )
 def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, parameters, names):
-    process = start(world, module, **parameters)
+    process, _ = start(world, module, **parameters)
     output, _ = process.communicate(timeout=110)
     assert process.returncode == 2
     (line,) = [line for line in output.splitlines() if line.startswith("mvssm: error: ")]

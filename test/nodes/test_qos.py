@@ -57,7 +57,7 @@ def test_a_subscriber_that_asks_for_too_much_is_told_until_it_goes(
     assert len(world.said("the subscriber 'tester'")) == 1
 
 
-@pytest.mark.parametrize("topic", ["markers", "rig_status", "/diagnostics"])
+@pytest.mark.parametrize("topic", ["markers", "rig_status", "/diagnostics", "feeds/cloud"])
 def test_every_answer_is_looked_after(world, rig_and_file, untrained_weights, topic):
     rig, path = rig_and_file
     node = start(world, rig, path, untrained_weights)
@@ -140,6 +140,10 @@ def add(world, node_class, **parameters):
 
 RECORDED = ["/people", "/markers", "/skeleton_info", "/rig_status", "/diagnostics"]
 ANSWERS = [*RECORDED, "/camera_markers"]
+FEEDS = [
+    f"/feeds/{name}"
+    for name in ("cloud", "scan", "poses", "followed", "min_distance", "predicted_paths")
+]
 
 
 @pytest.mark.parametrize("mode", ["images", "keypoints"])
@@ -155,7 +159,7 @@ def test_every_endpoint_of_pose_node(
     suffix = "image_raw" if mode == "images" else "keypoints"
     topics = [f"/{n}/{t}" for n in rig.cameras for t in (suffix, "camera_info")]
     topics.append("/calibration")
-    check_every_endpoint_is_overridable(world, node, ANSWERS, topics)
+    check_every_endpoint_is_overridable(world, node, ANSWERS + FEEDS, topics)
 
 
 def test_every_endpoint_of_the_player(world):

@@ -15,6 +15,7 @@ import torch
 
 from mvssm_ros.geometry.cameras import Cameras, in_view, project
 from mvssm_ros.learning.synthetic import detector_noise, occlusion
+from mvssm_ros.learning.synthetic.gait import steps_per_s, with_gait
 from mvssm_ros.learning.synthetic.people import (
     ANGLES,
     Bodies,
@@ -35,7 +36,6 @@ _PUSH = 3.0  # m/s^2 and m: how hard those who are too near step aside
 _HASTE_S = 0.35  # time constant of speeding up and slowing down
 _TURN_S = 0.25
 _POSTURE_S = 0.2  # time constant of each of the two lags between postures
-_FULL_GAIT_M_S = 0.5  # from this speed on the legs walk only
 _ACTIVITIES = ("walk", "meet", "stand", "sit")
 _WEIGHTS = (0.5, 0.15, 0.2, 0.15)
 _LONG_SIDE_PX = 960.0  # detector noise is defined on images of this long side
@@ -151,7 +151,7 @@ class _Walkers:
         self.place = np.clip(self.place + self.velocity * _STEP_S, self.low, self.high)
         self._turn(meeting, to_goal)
         walked = np.linalg.norm(self.velocity, axis=-1)
-        self.phase += 2 * np.pi * (0.55 + 0.25 * walked) * (walked > 0.05) * _STEP_S
+        self.phase += 2 * np.pi * steps_per_s(walked) * (walked > 0.05) * _STEP_S
         share = _STEP_S / _POSTURE_S
         self.lagged += share * (self.posture - self.lagged)
         self.angles += share * (self.lagged - self.angles)
@@ -160,7 +160,9 @@ class _Walkers:
         """[G, 15, 3] now."""
         n = self.n
         motion = Motion(
-            angles=self._with_gait().astype(np.float32),
+            angles=with_gait(
+                self.angles, np.linalg.norm(self.velocity, axis=-1), self.phase, self.swings
+            ).astype(np.float32),
             angle_rates=np.zeros((n, len(ANGLES)), np.float32),
             heading=self.heading.astype(np.float32),
             place_m=self.place.astype(np.float32),
@@ -203,28 +205,6 @@ class _Walkers:
         turn = np.arctan2(ahead[:, 1], ahead[:, 0]) - self.heading
         turn = (turn + np.pi) % (2 * np.pi) - np.pi
         self.heading += turn * (fast | meeting) * _STEP_S / _TURN_S
-
-    def _with_gait(self) -> np.ndarray:
-        """Angles [G, A]: legs and arms swing with the speed, as in `people`."""
-        angles = self.angles.copy()
-        speed = np.linalg.norm(self.velocity, axis=-1)
-        knees = [ANGLES.index("knee_left"), ANGLES.index("knee_right")]
-        upright = np.clip(1.2 - angles[:, knees].mean(-1), 0, 1)  # nobody walks who still sits
-        share = np.clip(speed / _FULL_GAIT_M_S, 0, 1) * upright
-        stride = np.deg2rad(10 + 13 * speed)
-        for sign, side in ((1.0, "left"), (-1.0, "right")):
-            swing = sign * np.sin(self.phase)
-            lift = np.maximum(sign * np.cos(self.phase), 0)
-            gait = {
-                "hip_flexion": (0.12 + stride * swing, share),
-                "knee": (0.1 + 0.9 * lift**2, share),
-                "shoulder_flexion": (-0.8 * stride * swing, share * self.swings),
-                "elbow": (0.3 + 0.3 * np.maximum(-swing, 0), share * self.swings),
-            }
-            for name, (value, weight) in gait.items():
-                column = ANGLES.index(f"{name}_{side}")
-                angles[:, column] += weight * (value - angles[:, column])
-        return angles
 
     def _free_places(self) -> np.ndarray:
         """Places [G, 2], each the one of twenty that is farthest from those before."""

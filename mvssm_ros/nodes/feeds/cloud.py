@@ -1,4 +1,7 @@
-"""feeds/cloud: people as points, for Nav2's obstacle and voxel layers and the Collision Monitor."""
+"""feeds/cloud: people as points, for Nav2's obstacle and voxel layers and the Collision Monitor.
+
+NOT SAFETY-RATED. An empty cloud says that nobody was seen; when nothing is known none is sent.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 
 from mvssm_ros.msg import PersonArray
-from mvssm_ros.nodes.feeds.base import PersonArrays
+from mvssm_ros.nodes.feeds.base import Feed, PersonArrays
 from mvssm_ros.tracking.body_volume import surface_points
 
 _POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("id", "<u4")])
 
 
-class CloudFeed:
+class CloudFeed(Feed):
     """The surfaces of everybody's capsules, inflated by k sigma. Empty when nobody is there."""
 
     topic = "feeds/cloud"

@@ -1,59 +1,32 @@
 """feeds/min_distance: how far people are from parts of a robot, and how fast they come closer.
 
 The quantities that are ours in speed and separation monitoring (ISO/TS 15066, section 5.5.4): position
-and speed of the person, their uncertainty and our latency. Not safety-rated.
+and speed of the person, their uncertainty and our latency.
+
+NOT SAFETY-RATED. What is not known is NaN, never far: a set that tells nothing, images that are too
+old, a link that TF cannot place. People who are only tentative count, because they may be there.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from geometry_msgs.msg import Point
+from std_msgs.msg import Header
 
-from mvssm_ros.errors import UserError
 from mvssm_ros.msg import LinkSeparation, PersonArray, Separation
-from mvssm_ros.nodes.feeds.base import PersonArrays
+from mvssm_ros.nodes.feeds.base import Feed, PersonArrays, tells
 from mvssm_ros.nodes.feeds.frames import Frames
-from mvssm_ros.tracking.body_volume import closest_points, worst_sigma_m
+from mvssm_ros.tracking.body_volume import Capsules, closest_points, together, worst_sigma_m
+from mvssm_ros.tracking.robot_links import Link, parse_link
 
 Array = npt.NDArray[np.float64]
 _NAN = math.nan
 
 
-@dataclass(frozen=True)
-class Link:
-    """A capsule between the origins of two frames; a sphere where they are the same."""
-
-    text: str
-    first: str
-    second: str
-    radius_m: float
-
-
-def parse_link(text: str) -> Link:
-    """`frame`, `frame:frame2`, each with `@radius in m` behind (default 0).
-
-    Raises:
-        UserError: anything else.
-    """
-    frames, _, radius = text.partition("@")
-    names = [name.strip() for name in frames.split(":")]
-    try:
-        radius_m = float(radius) if radius else 0.0
-    except ValueError:
-        radius_m = -1.0
-    if not 1 <= len(names) <= 2 or not all(names) or not 0 <= radius_m < 100:
-        raise UserError(
-            f"feeds.min_distance.links has '{text}'; expected FRAME or FRAME:FRAME, and @RADIUS in m"
-            " if it is thicker than a line, e.g. 'forearm_link:wrist_1_link@0.08'"
-        )
-    return Link(text, names[0], names[-1], radius_m)
-
-
-class MinDistanceFeed:
+class MinDistanceFeed(Feed):
     """The nearest person to each link.
 
     Args:
@@ -64,54 +37,70 @@ class MinDistanceFeed:
 
     topic = "feeds/min_distance"
     message_type = Separation
+    says_unknown = True
+    counts_doubtful = True
 
     def __init__(self, frames: Frames, links: list[str], k_sigma: float) -> None:
         self._frames = frames
-        self._links = [parse_link(text) for text in links]
+        self._links = [parse_link(text) for text in links if text] or [Link("", "", "", 0.0)]
         self.k_sigma = k_sigma
+        self.max_age_s = 0.0  # older images tell nothing; 0: however old
 
     def message(self, answer: PersonArray, people: list[PersonArrays]) -> Separation:
-        """Every link, in the parameter's order. With fewer than two cameras all is unknown."""
-        known = bin(answer.cameras_used).count("1") >= 2
-        links = [self._separation(link, answer, people if known else None) for link in self._links]
+        """Every link, in the parameter's order."""
+        bodies = [p.capsules(self.k_sigma, math.inf) for p in people]
+        somewhere = all(len(body) for body in bodies)  # else nobody knows where somebody is
+        known = tells(answer) and not self.is_too_old(answer) and somewhere
+        limbs = together(bodies)
+        owners = np.repeat(np.arange(len(people)), [len(body) for body in bodies])
+        links = []
+        for link in self._links:
+            ends = self._ends(link, answer.header) if known else None
+            found = _unknown(link.text or answer.header.frame_id, latency_s(answer))
+            if ends is not None and people:
+                self._fill(found, link, ends, limbs, [people[i] for i in owners])
+            elif ends is not None:
+                found.distance_m = math.inf
+            links.append(found)
         return Separation(header=answer.header, links=links)
 
-    def _separation(
-        self, link: Link, answer: PersonArray, people: list[PersonArrays] | None
-    ) -> LinkSeparation:
-        ends = [self._frames.pose(frame, answer.header) for frame in (link.first, link.second)]
-        latency = answer.latency.sec + answer.latency.nanosec * 1e-9
-        unknown = _unknown(link.text, latency)
-        if people is None or ends[0] is None or ends[1] is None:
-            return unknown
-        nearest = [self._to_person(link, ends[0][1], ends[1][1], p, latency) for p in people]
-        if any(math.isnan(s.distance_m) for s in nearest):
-            return unknown  # somebody is there, and nobody knows where
-        if not nearest:
-            unknown.distance_m = math.inf
-            return unknown
-        return min(nearest, key=lambda s: s.distance_m)
+    def unknown(self, header: Header) -> Separation:
+        """No set has come for too long."""
+        links = [_unknown(link.text or header.frame_id, _NAN) for link in self._links]
+        return Separation(header=header, links=links)
 
-    def _to_person(
-        self, link: Link, start_m: Array, end_m: Array, person: PersonArrays, latency_s: float
-    ) -> LinkSeparation:
-        found = _unknown(link.text, latency_s)
-        found.person_id = person.person.id
-        capsules = person.capsules(self.k_sigma)
-        if not len(capsules):
-            return found
-        between_m, on_axis, on_link = closest_points(capsules, start_m, end_m)
+    def is_too_old(self, answer: PersonArray) -> bool:
+        """Or from the future: then the clocks disagree, and its age is not known."""
+        return 0 < self.max_age_s < abs(latency_s(answer))
+
+    def _ends(self, link: Link, header: Header) -> tuple[Array, Array] | None:
+        """Where a link is [3], [3] m; None: unknown."""
+        first, second = (self._frames.pose(f, header) for f in (link.first, link.second))
+        return None if first is None or second is None else (first[1], second[1])
+
+    def _fill(
+        self,
+        found: LinkSeparation,
+        link: Link,
+        ends_m: tuple[Array, Array],
+        capsules: Capsules,
+        owners: list[PersonArrays],
+    ) -> None:
+        """With the nearest of everybody's limbs."""
+        between_m, on_axis, on_link = closest_points(capsules, *ends_m)
         distance_m = between_m - capsules.radii_m - link.radius_m
         limb = int(np.argmin(distance_m))
+        person = owners[limb]
+        found.person_id = person.person.id
         toward = on_link[limb] - on_axis[limb]
-        toward /= max(float(np.linalg.norm(toward)), 1e-9)
+        apart_m = float(np.linalg.norm(toward))
+        toward = toward / apart_m if apart_m > 1e-6 else np.full(3, _NAN)
         ends = capsules.joints[limb]
         away = np.linalg.norm(person.joints_m[ends] - on_axis[limb], axis=-1)
         joint = int(ends[np.argmin(away)])
         share = away[0] / max(float(away.sum()), 1e-9)  # of the way from the first joint
-        velocity = (1 - share) * person.velocities_m_s[ends[0]] + share * person.velocities_m_s[
-            ends[1]
-        ]
+        first, second = person.velocities_m_s[ends]
+        velocity = (1 - share) * first + share * second
         found.joint = person.skeleton.joints[joint]
         found.distance_m = float(distance_m[limb])
         found.closing_speed_m_s = float(velocity @ toward)
@@ -121,17 +110,21 @@ class MinDistanceFeed:
             found.uncertainty_m = float(self.k_sigma * worst_sigma_m(covariance).max())
         found.on_person = _point(on_axis[limb] + capsules.radii_m[limb] * toward)
         found.on_link = _point(on_link[limb] - link.radius_m * toward)
-        return found
 
 
-def _unknown(link: str, latency_s: float) -> LinkSeparation:
+def latency_s(answer: PersonArray) -> float:
+    """From the images' stamp to publishing."""
+    return answer.latency.sec + answer.latency.nanosec * 1e-9
+
+
+def _unknown(link: str, age_s: float) -> LinkSeparation:
     return LinkSeparation(
         link=link,
         distance_m=_NAN,
         closing_speed_m_s=_NAN,
         human_speed_m_s=_NAN,
         uncertainty_m=_NAN,
-        latency_s=latency_s,
+        latency_s=age_s,
         on_person=Point(x=_NAN, y=_NAN, z=_NAN),
         on_link=Point(x=_NAN, y=_NAN, z=_NAN),
     )

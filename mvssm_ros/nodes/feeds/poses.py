@@ -1,4 +1,4 @@
-"""feeds/poses and feeds/followed: where people stand, and the one whom a robot follows."""
+"""feeds/poses and feeds/followed: where people stand, and the one whom a robot follows. Not safety-rated."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from geometry_msgs.msg import PoseArray, PoseStamped
 
 from mvssm_ros.msg import PersonArray
-from mvssm_ros.nodes.feeds.base import PersonArrays
+from mvssm_ros.nodes.feeds.base import Feed, PersonArrays
 from mvssm_ros.nodes.feeds.frames import Frames
 
 
-class PosesFeed:
+class PosesFeed(Feed):
     """The pose of everybody's body. Empty when nobody is there."""
 
     topic = "feeds/poses"
@@ -22,7 +22,7 @@ class PosesFeed:
         return PoseArray(header=answer.header, poses=known)
 
 
-class FollowedFeed:
+class FollowedFeed(Feed):
     """One person's pose: first the nearest to ``frame``, then her, as long as she has her id.
 
     Args:

@@ -1,4 +1,4 @@
-"""feeds/predicted_paths: where people will be in the next second if they go on as now."""
+"""feeds/predicted_paths: where people will be in the next second if they go on as now. Not safety-rated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from geometry_msgs.msg import Point
 
 from mvssm_ros.msg import PersonArray, PredictedPath, PredictedPaths
-from mvssm_ros.nodes.feeds.base import PersonArrays
+from mvssm_ros.nodes.feeds.base import Feed, PersonArrays
 from mvssm_ros.nodes.person_messages import duration_msg
 from mvssm_ros.tracking.body_volume import worst_sigma_m
 
@@ -16,7 +16,7 @@ _SHOULDER_M = 0.35  # from the middle of a body to the outside of its shoulder
 _ACCELERATION_M_S2 = 1.0  # standard deviation of what nobody can foresee
 
 
-class PredictedPathsFeed:
+class PredictedPathsFeed(Feed):
     """Constant velocity on the floor, with circles that grow by what is not known.
 
     Args:

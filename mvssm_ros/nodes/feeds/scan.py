@@ -1,4 +1,7 @@
-"""feeds/scan: a virtual laser scanner all around the robot that sees only people."""
+"""feeds/scan: a virtual laser scanner all around the robot that sees only people.
+
+NOT SAFETY-RATED. Free rays are inf only where a set could have shown people; else no scan is sent.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ import numpy as np
 from sensor_msgs.msg import LaserScan
 
 from mvssm_ros.msg import PersonArray
-from mvssm_ros.nodes.feeds.base import PersonArrays
+from mvssm_ros.nodes.feeds.base import Feed, PersonArrays
 from mvssm_ros.nodes.feeds.frames import Frames
-from mvssm_ros.tracking.body_volume import Capsules
+from mvssm_ros.tracking.body_volume import Capsules, together
 
 
-class ScanFeed:
+class ScanFeed(Feed):
     """Distances to people by direction, seen from ``frame``; rays that meet nobody are inf.
 
     Args:
@@ -53,15 +56,11 @@ class ScanFeed:
         if pose is None:
             return None
         R, t_m = pose  # x_reference = R x_frame + t
-        ranges_m = np.full(self._rays, np.inf)
-        for person in people:
-            capsules = person.capsules(self.k_sigma)
-            centers, radii = _discs(capsules)
-            seen = (centers - t_m) @ R
-            low_m, high_m = self._heights_m
-            inside = (seen[:, 2] + radii > low_m) & (seen[:, 2] - radii < high_m)
-            nearest = ray_distances_m(seen[inside, :2], radii[inside], self._rays)
-            ranges_m = np.minimum(ranges_m, nearest)
+        centers, radii = _discs(together([p.capsules(self.k_sigma) for p in people]))
+        seen = (centers - t_m) @ R
+        low_m, high_m = self._heights_m
+        inside = (seen[:, 2] + radii > low_m) & (seen[:, 2] - radii < high_m)
+        ranges_m = ray_distances_m(seen[inside, :2], radii[inside], self._rays)
         ranges_m[ranges_m > self._range_max_m] = np.inf
         step = 2 * math.pi / self._rays
         header = type(answer.header)(stamp=answer.header.stamp, frame_id=frame)
@@ -78,13 +77,12 @@ class ScanFeed:
 
 def _discs(capsules: Capsules) -> tuple[np.ndarray, np.ndarray]:
     """Spheres along the axes, a quarter of a radius apart: centres [N, 3] m and radii [N] m."""
-    centers, radii = [np.zeros((0, 3))], [np.zeros(0)]
-    for start, end, radius in zip(capsules.starts_m, capsules.ends_m, capsules.radii_m):
-        count = max(2, math.ceil(float(np.linalg.norm(end - start)) / (radius / 4)) + 1)
-        share = np.linspace(0, 1, count)[:, None]
-        centers.append(start + share * (end - start))
-        radii.append(np.full(count, radius))
-    return np.concatenate(centers), np.concatenate(radii)
+    along, radii = capsules.ends_m - capsules.starts_m, capsules.radii_m
+    steps = np.ceil(np.linalg.norm(along, axis=-1) / (radii / 4)).astype(int)
+    steps = np.maximum(steps, 1)
+    share = _counted(steps + 1) / np.repeat(steps, steps + 1)
+    start, along, radii = (np.repeat(a, steps + 1, 0) for a in (capsules.starts_m, along, radii))
+    return start + share[:, None] * along, radii
 
 
 def ray_distances_m(centers_m: np.ndarray, radii_m: np.ndarray, rays: int) -> np.ndarray:
@@ -94,13 +92,23 @@ def ray_distances_m(centers_m: np.ndarray, radii_m: np.ndarray, rays: int) -> np
         centers_m: [N, 2]; radii_m: [N].
         rays: directions -pi, -pi + 2 pi / rays, ...
     """
-    if not len(centers_m):
-        return np.full(rays, np.inf)
-    angles = -math.pi + np.arange(rays) * 2 * math.pi / rays
-    directions = np.stack([np.cos(angles), np.sin(angles)], -1)  # [R, 2]
-    along = directions @ centers_m.T  # [R, N]
-    square = (centers_m**2).sum(-1) - radii_m**2  # [N] below 0: the origin is inside
-    root = along**2 - square
-    hits = (root >= 0) & (along > 0)
-    distance = np.where(hits, along - np.sqrt(np.maximum(root, 0)), np.inf)
-    return np.where((square <= 0).any(), 0.0, distance.min(-1))
+    away_m = np.linalg.norm(centers_m, axis=-1)
+    if (away_m <= radii_m).any():
+        return np.zeros(rays)
+    nearest = np.full(rays, np.inf)
+    step = 2 * math.pi / rays
+    angle, half = np.arctan2(centers_m[:, 1], centers_m[:, 0]), np.arcsin(radii_m / away_m)
+    first = np.ceil((angle - half + math.pi) / step).astype(int)
+    last = np.floor((angle + half + math.pi) / step).astype(int)
+    counts = np.maximum(last - first + 1, 0)  # rays that meet each disc
+    ray = np.repeat(first, counts) + _counted(counts)
+    angle, away_m, radii_m = (np.repeat(a, counts) for a in (angle, away_m, radii_m))
+    off = ray * step - math.pi - angle
+    chord = np.sqrt(np.maximum(radii_m**2 - (away_m * np.sin(off)) ** 2, 0.0))
+    np.minimum.at(nearest, ray % rays, away_m * np.cos(off) - chord)
+    return nearest
+
+
+def _counted(counts: np.ndarray) -> np.ndarray:
+    """0, 1, ... for each of the counts, one after the other."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
