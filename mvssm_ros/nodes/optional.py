@@ -33,18 +33,13 @@ def tf2_ros() -> ModuleType | None:
 
 
 def tf2_msgs() -> ModuleType | None:
-    """TF's message, `tf2_msgs.msg`. Without it: the simulated rig publishes no transforms."""
+    """Messages of /tf. Without it: no frames of bodies, and none of the simulated rig."""
     return _find("tf2_msgs.msg")
 
 
 def tf_transformations() -> ModuleType | None:
     """Rotation conversions. Without it: the formulas in rotations.py."""
     return _find("tf_transformations")
-
-
-def tf2_msgs() -> ModuleType | None:
-    """Messages of /tf. Without it: no frames of bodies."""
-    return _find("tf2_msgs.msg")
 
 
 def hri_msgs() -> ModuleType | None:

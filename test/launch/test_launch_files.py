@@ -14,6 +14,7 @@ import pytest
 from mvssm_ros.errors import UserError
 from mvssm_ros.launching import SHARED_ARGUMENTS
 from mvssm_ros.share import share_dir
+from mvssm_ros.simulation.scenario_file import load_scenario
 
 FOLDER = share_dir() / "launch"
 NODE = {
@@ -170,4 +171,32 @@ def test_a_detector_for_some_cameras_and_the_fusion_elsewhere(
     for process, log in ((camera, camera_log), (fusion, fusion_log)):
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(timeout=60) == 0, log()
+        assert "Traceback" not in log()
+
+
+@pytest.mark.timeout(400)
+def test_a_simulated_rig_is_recorded_and_played_again(launched, world, trained_weights, tmp_path):
+    pytest.importorskip("rosbags")
+    rig, bag = tmp_path / "rig.yaml", tmp_path / "bag"
+    load_scenario("crossing").rig.save(rig)
+    weights = f"weights:={trained_weights}"
+    record, record_log = launched("record", f"rig_file:={rig}", f"bag:={bag}")
+    world.spin_until(lambda: world.tester.count_subscribers("/people") == 2, timeout_s=120)
+    demo, demo_log = launched("demo", "source:=sim", "duration:=6.0", weights)
+    world.spin_until(lambda: demo.poll() is not None, timeout_s=120)
+    assert demo.returncode == 0, demo_log()
+    seen = sum(len(message.people) > 0 for message in world.answers)
+    assert seen >= 10
+    os.killpg(record.pid, signal.SIGINT)
+    assert record.wait(timeout=60) == 0, record_log()
+
+    world.people.clear()
+    replay, replay_log = launched(
+        "replay", f"bag:={bag}", f"rig_file:={rig}", "input:=keypoints", weights
+    )
+    world.spin_until(lambda: replay.poll() is not None, timeout_s=120)
+    assert replay.returncode == 0, replay_log()
+    again = sum(len(message.people) > 0 for message in world.answers)
+    assert again >= 0.5 * seen, replay_log()
+    for log in (record_log, demo_log, replay_log):
         assert "Traceback" not in log()
