@@ -33,7 +33,7 @@ def tf2_ros() -> ModuleType | None:
 
 
 def tf2_msgs() -> ModuleType | None:
-    """Messages of /tf. Without it: no frames of bodies, and none of the simulated rig."""
+    """Messages of /tf. Without it: no frames of bodies, no transforms of the simulated rig."""
     return _find("tf2_msgs.msg")
 
 
