@@ -18,6 +18,7 @@ COMMANDS = {
     "replay": "play a bag's messages, live",
     "process": "people from a recorded bag, offline: none dropped, the same every time",
     "export": "recorded people as CSV, TRC (OpenSim) or BVH",
+    "view": "people, cameras and diagnostics in a browser, live or of a recorded bag",
     "train": "train the keypoints network on the synthetic world",
     "evaluate": "measure the network, the classical chain and the oracle on held-out scenes",
     "benchmark": "time every stage of one set",

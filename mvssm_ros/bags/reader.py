@@ -119,9 +119,9 @@ class BagReader:
             )
         if self.path.is_dir() and not (self.path / "metadata.yaml").is_file():
             raise UserError(
-                f"{self._where}: there is no metadata.yaml in this folder, so it is no ROS 2 bag, or"
-                " its recording was broken off; give the .mcap or .db3 file in it, or run"
-                " 'ros2 bag reindex'"
+                f"{self._where} cannot be read: there is no metadata.yaml in this folder, so it is no"
+                " ROS 2 bag, or its recording was broken off; give the .mcap or .db3 file in it, or"
+                " run 'ros2 bag reindex'"
             )
         if self.path.is_file() and self.path.suffix not in (".mcap", ".db3"):
             raise UserError(f"{self._where}: expected a bag's folder, or an .mcap or .db3 file")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,10 @@ class BagWriter:
         if path.exists():
             raise UserError(f"bag {path} exists already; give another folder, or remove it")
         self.path = path
-        self.folder = path.with_name(f"{path.stem}.part") if single else path
-        if self.folder.exists():
-            raise UserError(f"{self.folder} is left from a run that was broken off; remove it")
+        self._scratch = path.with_name(f"{path.stem}.part") if single else None
+        if self._scratch is not None and self._scratch.exists():
+            raise UserError(f"{self._scratch} is left from a run that was broken off; remove it")
+        self.folder = self._scratch / path.stem if self._scratch else path
         self._writer = Writer(self.folder, version=9, storage_plugin=StoragePlugin[chosen.upper()])
         try:
             self._writer.open()
@@ -112,14 +114,12 @@ class BagWriter:
     def close(self) -> None:
         """Finish the bag. Raises OSError where the disk is full."""
         self._writer.close()
-        if self.folder != self.path:
-            (written,) = (p for p in self.folder.iterdir() if p.suffix in _SUFFIXES)
-            written.rename(self.path)
-            shutil.rmtree(self.folder)
+        if self._scratch is not None:
+            (self.folder / self.path.name).rename(self.path)
+            shutil.rmtree(self._scratch)
 
     def discard(self) -> None:
         """Remove what was written: the work could not be finished."""
-        try:
+        with suppress(Exception):  # a full disk, for one
             self._writer.close()
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self._scratch or self.folder, ignore_errors=True)

@@ -9,7 +9,10 @@ from pathlib import Path
 from mvssm_ros.errors import UserError
 from mvssm_ros.fuzzing.runner import Outcome, Target, random_of, run_cases
 
-KINDS = ("image", "camera_info", "compressed", "calibration", "keypoints", "rig", "weights")
+KINDS = (
+    *("image", "camera_info", "compressed", "calibration", "keypoints", "rig", "weights"),
+    "bag",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,6 +63,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _target(kind: str) -> Callable[[], Target]:
+    if kind == "bag":
+        from mvssm_ros.fuzzing.bags import Bags
+
+        return Bags
     if kind in ("rig", "weights"):
         from mvssm_ros.fuzzing.files import RigFiles, WeightsFiles
 
@@ -70,7 +77,7 @@ def _target(kind: str) -> Callable[[], Target]:
         from mvssm_ros.nodes.fuzz_messages import CameraInfos, CompressedImages, Images
     except ImportError as error:
         raise UserError(
-            f"fuzz of {kind} needs ROS ({error}); source it, or fuzz --what rig,weights"
+            f"fuzz of {kind} needs ROS ({error}); source it, or fuzz --what rig,weights,bag"
         ) from error
     targets: dict[str, Callable[[], Target]] = {
         "image": Images,

@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", default="max", help="times real time at most, or max (default: %(default)s)"
     )
     parser.add_argument(
+        "--set-rate",
+        type=float,
+        metavar="HZ",
+        help="solve at most so many sets of images a second of the recording (default: all)",
+    )
+    parser.add_argument(
         "--input",
         choices=("auto", "images", "keypoints"),
         default="auto",
@@ -47,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     rate = _rate(args.rate)
+    if args.set_rate is not None and not 0 < args.set_rate < float("inf"):
+        raise UserError(f"--set-rate {args.set_rate}: expected a number above 0")
     rig = load_rig(args.rig)
     parameters: dict[str, Any] = {"rig_file": str(Path(args.rig).resolve())}
     with BagReader(args.bag) as bag:
@@ -64,12 +72,17 @@ def run(args: argparse.Namespace) -> int:
         words += ["-p", f"{name}:={value}"]
     started_s = time.perf_counter()
     with hidden_node(words) as node:
-        counts = process(Path(args.bag), Path(args.out), args.storage, node, rate, _progress)
+        counts = process(
+            Path(args.bag), Path(args.out), args.storage, node, rate, args.set_rate, _progress
+        )
     took_s = time.perf_counter() - started_s
     print(
         f"{args.out}: {counts.answers} answers from {counts.sets} sets of {counts.images} images,"
         f" {counts.people} people; {recorded_s:.1f} s of recording in {took_s:.1f} s"
     )
+    if counts.skipped or counts.drops:
+        drops = "".join(f"; dropped, {reason}: {n}" for reason, n in counts.drops.items())
+        print(f"  sets skipped: {counts.skipped}{drops}")
     if not counts.answers:
         raise UserError(
             f"bag {args.bag}: not one set of images gave an answer; the lines above say why, or the"

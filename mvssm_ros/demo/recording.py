@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from mvssm_ros.bags.reader import BagReader
 from mvssm_ros.demo.answers import Answer, ReportedPerson
 from mvssm_ros.errors import UserError
+from mvssm_ros.geometry.skeletons import SkeletonMap, skeleton_map
 
 _OBSERVED = 1  # Joint.OBSERVED
 
@@ -48,52 +50,44 @@ def read_recording(bag: Path, frames_file: Path) -> Recording:
     answers: list[Answer] = []
     counts: dict[str, float] = {}
     reprojection_px: dict[str, float] = {}
-    for topic, message in _messages(bag):
-        if topic == "/people" and message.cameras_used:  # 0: a farewell, not the answer to a set
-            answers.append(_answer(message, sent))
-        elif topic == "/diagnostics":
-            counts = _counts(message) or counts
-        elif topic == "/rig_status":
-            reprojection_px = {c.name: float(c.reprojection_px) for c in message.cameras}
+    with BagReader(bag) as reader:
+        for topic, _, data in reader.messages(["/people", "/diagnostics", "/rig_status"]):
+            message = reader.deserialize(topic, data)
+            if topic == "/people" and message.cameras_used:  # 0: a farewell, not an answer to a set
+                answers.append(_answer(message, sent))
+            elif topic == "/diagnostics":
+                counts = _counts(message) or counts
+            elif topic == "/rig_status":
+                reprojection_px = {c.name: float(c.reprojection_px) for c in message.cameras}
     answers.sort(key=lambda answer: answer.stamp_ns)
     return Recording(answers, sent, float(film["fps"]), counts, reprojection_px)
 
 
-def _messages(bag: Path) -> Any:
-    try:
-        from rosbags.highlevel import AnyReader, AnyReaderError
-    except ImportError as error:
-        raise UserError(
-            f"demo: reading the bag needs the rosbags library ({error}); run: pip install rosbags"
-        ) from error
-    try:
-        with AnyReader([bag]) as reader:
-            for connection, _, raw in reader.messages():
-                yield connection.topic, reader.deserialize(raw, connection.msgtype)
-    except AnyReaderError as error:
-        raise UserError(f"demo: the bag {bag} cannot be read: {error}") from error
-
-
 def _answer(message: Any, sent: dict[int, int]) -> Answer:
     stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+    to_ours = skeleton_map(message.skeleton)
     return Answer(
         stamp_ns=stamp_ns,
         frame=sent.get(stamp_ns, -1),
         cameras=tuple(message.cameras),
         cameras_used=int(message.cameras_used),
-        people=tuple(_person(person) for person in message.people),
+        people=tuple(_person(person, to_ours) for person in message.people),
     )
 
 
-def _person(person: Any) -> ReportedPerson:
-    positions = [(j.position.x, j.position.y, j.position.z) for j in person.joints]
+def _person(person: Any, to_ours: SkeletonMap) -> ReportedPerson:
+    """In panoptic15, whatever was published; the middle of two is observed where both are."""
+    position_m = np.array([(j.position.x, j.position.y, j.position.z) for j in person.joints])
+    observed = np.array([j.state == _OBSERVED for j in person.joints])
+    view_mask = np.array([j.view_mask for j in person.joints], np.uint64)
+    sources = [list(joints) for joints in to_ours.sources]
     return ReportedPerson(
         id=person.id,
         track_state=int(person.track_state),
         confidence=float(person.confidence),
-        joints_m=np.array(positions, np.float64),
-        observed=np.array([j.state == _OBSERVED for j in person.joints]),
-        view_mask=np.array([j.view_mask for j in person.joints], np.uint64),
+        joints_m=np.array([position_m[s].mean(0) for s in sources], np.float64),
+        observed=np.array([observed[s].all() for s in sources]),
+        view_mask=np.array([np.bitwise_and.reduce(view_mask[s]) for s in sources], np.uint64),
     )
 
 

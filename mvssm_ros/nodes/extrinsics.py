@@ -81,11 +81,16 @@ class TfExtrinsics:
         """A message on /tf_static; called by the listener."""
         self._take(transform, authority, static=True)
 
-    def lookup(self, reference_frame: str, frame_id: str, stamp_ns: int) -> Placed:
+    def lookup(
+        self, reference_frame: str, frame_id: str, stamp_ns: int, patient: bool = True
+    ) -> Placed:
         """Extrinsics of a camera at a moment; the same object as long as nothing static changes.
 
         A moving camera's transform often comes a little after its image, and is waited for; then
         the newest motion is continued for some hundredths of a second, not longer.
+
+        Args:
+            patient: wait for it.
 
         Raises:
             UserError: TF does not connect the two frames, or not at this moment.
@@ -95,7 +100,8 @@ class TfExtrinsics:
             known = self._static.get(frames)
             if known is not None:
                 return known
-            self._wait_for(frames, stamp_ns)
+            if patient:
+                self._wait_for(frames, stamp_ns)
             chain = self._tree.chain(*frames)
             if chain is None:
                 top = self._tree.top(frames[1])
@@ -118,8 +124,8 @@ class TfExtrinsics:
     def lookup_pose(
         self, reference_frame: str, frame_id: str, stamp_ns: int
     ) -> tuple[Array, Array]:
-        """R [3, 3], t [3] m of `lookup`, of any frame: x_frame = R x_reference + t."""
-        placed = self.lookup(reference_frame, frame_id, stamp_ns)
+        """R [3, 3], t [3] m of any frame: x_frame = R x_reference + t. `lookup` without waiting."""
+        placed = self.lookup(reference_frame, frame_id, stamp_ns, patient=False)
         return placed.R, placed.t_m
 
     def _take(self, transform: Any, authority: str, static: bool) -> None:

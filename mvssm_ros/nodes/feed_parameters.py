@@ -17,10 +17,10 @@ def _check_links(texts: Sequence[str]) -> None:
 
 
 def _check_frame(name: str) -> None:
-    if name != "".join(name.split()) or name.startswith("/"):
+    if not re.fullmatch(r"([^/\s:@][^\s:@]*)?", name):
         raise UserError(
-            f"parameter 'feeds.robot_frame' is '{name}', expected a frame of TF without spaces or a"
-            " leading slash, e.g. base_link"
+            f"parameter 'feeds.robot_frame' is '{name}', expected a frame of TF, e.g. base_link,"
+            " without spaces, ':', '@' or a leading '/'"
         )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +35,22 @@ from mvssm_ros.nodes.rig_watch import RigWatch
 from mvssm_ros.rig.image_set import ImageSet
 
 _TF_AHEAD_NS = 200_000_000  # TF comes after its image, and pose_node waits for it: taken early here
+_ON_TIME = 90  # % of the period: stamps are not quite even
 _TF = ("/tf", "/tf_static")
 
 
 @dataclass
 class Counts:
-    """What came of a bag. Images and sets; people: ids that were confirmed at least once."""
+    """What came of a bag.
+
+    sets: of images that belong together; skipped: of these, those that were not asked for; drops:
+    images (for no_quorum sets), by reason; people: ids that were confirmed at least once.
+    """
 
     images: int = 0
     sets: int = 0
+    skipped: int = 0
+    drops: dict[str, int] = field(default_factory=dict)
     answers: int = 0
     people: int = 0
 
@@ -55,19 +62,24 @@ class OfflineRun:
         node: has the parameters of pose_node (`parameters.declare`), and logs; is not spun.
         bag: open.
         out: the answers go here, on /people; what the joints are, on /skeleton_info.
+        set_rate_hz: at most so many sets a second of the recording are solved; None: all.
 
     Raises:
         UserError: parameters, rig or weights; the bag lacks the topics of the rig, or has them with
             other types.
     """
 
-    def __init__(self, node: Node, bag: BagReader, out: BagWriter) -> None:
+    def __init__(
+        self, node: Node, bag: BagReader, out: BagWriter, set_rate_hz: float | None
+    ) -> None:
         values = parameters.read(node)
         self._node = node
         self._bag = bag
         self._out = out
         self.counts = Counts()
         self._now_ns = bag.start_ns if bag.count else 0
+        self._period_ns = 0 if set_rate_hz is None else round(1e9 / set_rate_hz)
+        self._next_stamp_ns = 0  # sets before it are skipped
         self._last_set_ns: int | None = None  # bag time; None: nobody can be there
         self._confirmed: set[str] = set()
         self._parts = assemble(node, values, self._image_arrived)
@@ -111,6 +123,7 @@ class OfflineRun:
         self._expire_until(2**63 - 1)
         self._give_up()
         self.counts.people = len(self._confirmed)
+        self.counts.drops = {reason: n for reason, n in sorted(self._sync.drops.items()) if n}
 
     def close(self) -> None:
         """Free the network."""
@@ -239,6 +252,10 @@ class OfflineRun:
 
     def _solve(self, image_set: ImageSet) -> None:
         self.counts.sets += 1
+        if image_set.stamp_ns < self._next_stamp_ns:
+            self.counts.skipped += 1
+            return
+        self._next_stamp_ns = image_set.stamp_ns + _ON_TIME * self._period_ns // 100
         self._calibration.begin_set()
         expected = self._answers.expected_poses_m(image_set.stamp_ns)
         solved = self._parts.inference.solve(image_set, expected)
@@ -253,6 +270,7 @@ class OfflineRun:
         self._watch.report_parties()
 
     def _time_was_set_back(self) -> None:
+        self._next_stamp_ns = 0
         self._problems.happened("time", "time was set back: everybody is lost, ids start anew")
         self._give_up()
 
@@ -282,23 +300,32 @@ class OfflineRun:
 
 
 def process(
-    bag_path: Path, out_path: Path, storage: str | None, node: Node, rate: float | None, bar: Any
+    bag_path: Path,
+    out_path: Path,
+    storage: str | None,
+    node: Node,
+    rate: float | None,
+    set_rate_hz: float | None,
+    bar: Any,
 ) -> Counts:
     """All of a bag into a new one. Nothing is left of the new one where it fails.
 
     Args:
-        rate: as of `OfflineRun.run`.
+        rate, set_rate_hz: as of `OfflineRun`.
         bar: called with the number of messages for a progress bar with `update`.
     """
     with BagReader(bag_path) as bag:
         out = BagWriter(out_path, storage)
         run = None
         try:
-            run = OfflineRun(node, bag, out)
+            run = OfflineRun(node, bag, out, set_rate_hz)
             with bar(run.messages()) as progress:
                 for _ in run.run(rate):
                     progress.update()
             out.close()
+        except OSError as error:
+            out.discard()
+            raise UserError(f"bag {out_path} cannot be written: {error.strerror}") from error
         except BaseException:
             out.discard()
             raise

@@ -29,7 +29,6 @@ _OVERRIDABLE = (
     QoSPolicyKind.RELIABILITY,
     QoSPolicyKind.DURABILITY,
 )
-_RECORD_DEPTH = 50  # messages that may wait for the recorder
 # What a parameter that overrides a policy may be.
 _VALUES = {
     "history": ("keep_last", "keep_all", "system_default"),
@@ -59,12 +58,12 @@ def latched_qos() -> QoSProfile:
     return _profile(1, ReliabilityPolicy.RELIABLE, DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-def fitting_all(offered: Sequence[QoSProfile]) -> QoSProfile:
+def fitting_all(offered: Sequence[QoSProfile], depth: int) -> QoSProfile:
     """What connects to all of these publishers and loses least: reliable and latched if all are."""
     reliable = all(p.reliability == ReliabilityPolicy.RELIABLE for p in offered)
     latched = all(p.durability == DurabilityPolicy.TRANSIENT_LOCAL for p in offered)
     return _profile(
-        max([_RECORD_DEPTH, *(p.depth for p in offered)]),
+        depth,
         ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )

@@ -38,6 +38,7 @@ _TOPICS = {
     "/diagnostics": (DiagnosticArray, qos.answer_qos),
 }
 _LOOK_EVERY_S = 0.2  # for publishers of the wanted topics
+_DEPTH, _IMAGE_DEPTH = 50, 10  # messages that may wait to be written; images are megabytes
 _RESERVE_BYTES = 8 * 2**20  # to close the bag: what is not yet on the disk (1 MiB), and its index
 
 
@@ -124,7 +125,8 @@ class RecorderNode(Node):
                 why = f"the message type {types[0]} is not installed here"
             else:
                 profiles = [p.qos_profile for p in publishers]
-                self._record(topic, found, qos.fitting_all(profiles))
+                depth = _IMAGE_DEPTH if "Image" in types[0] else _DEPTH
+                self._record(topic, found, qos.fitting_all(profiles, depth))
                 continue
             self._impossible.add(topic)
             self.get_logger().warning(f"topic '{topic}' is not recorded: {why}")

@@ -40,7 +40,8 @@ _PARAMETERS = {
     "clock": (False, "Publish the bag's time on /clock."),
     "wait": (2.0, "Wait so many seconds for somebody to listen to each topic, then begin."),
 }
-_LEAST_DEPTH = 50  # of a publisher: images of many cameras come at once
+_DEPTH = 50  # of publishers: messages of many cameras come at once
+_IMAGE_DEPTH = 5  # megabytes each
 _TICK_S = 0.01  # of /clock, and how soon an end is noticed
 
 
@@ -107,7 +108,7 @@ class ReplayNode(Node):
 
     def _publisher(self, topic: BagTopic, message_type: type) -> Any:
         profile = qos.latched_qos() if topic.latched else qos.answer_qos()
-        profile.depth = max(topic.depth, _LEAST_DEPTH)
+        profile.depth = _IMAGE_DEPTH if "Image" in topic.type_name else max(topic.depth, _DEPTH)
         options = {"qos_overriding_options": qos.overridable()}
         return self.create_publisher(message_type, topic.name, profile, **options)
 

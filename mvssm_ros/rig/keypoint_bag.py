@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mvssm_ros.bags.reader import BagReader
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import skeleton_map
 from mvssm_ros.rig.keypoint_sequence import KeypointSequence, gather
@@ -33,27 +34,15 @@ def load_keypoint_bag(path: str | Path, cameras: Iterable[str]) -> KeypointSeque
     """
     where = f"bag {path}"
     by_camera: dict[str, dict[int, _PEOPLE]] = {}
-    try:
-        from rosbags.highlevel import AnyReader
-    except ImportError as error:
-        raise UserError(
-            f"{where}: reading it needs the rosbags library ({error}); run: pip install rosbags"
-        ) from error
-    try:
-        with AnyReader([Path(path)]) as reader:
-            topics = [c.topic for c in reader.connections if c.msgtype == _TYPE]
-            owners = _owners(sorted(set(topics)), list(cameras), where)
-            wanted = [c for c in reader.connections if c.topic in owners and c.msgtype == _TYPE]
-            for connection, _, raw in reader.messages(wanted):
-                message: Any = reader.deserialize(raw, connection.msgtype)
-                stamp = message.header.stamp
-                people = _people(message, f"{where}: {connection.topic}")
-                seen = by_camera.setdefault(owners[connection.topic], {})
-                seen[stamp.sec * 1_000_000_000 + stamp.nanosec] = people
-    except UserError:
-        raise
-    except Exception as error:  # rosbags lets through whatever a damaged bag brings about
-        raise UserError(f"{where}: cannot be read: {error or type(error).__name__}") from error
+    with BagReader(path) as bag:
+        topics = sorted(t.name for t in bag.topics.values() if t.type_name == _TYPE)
+        owners = _owners(topics, list(cameras), where)
+        for topic, _, data in bag.messages(list(owners)):
+            message = bag.deserialize(topic, data)
+            stamp = message.header.stamp
+            seen = by_camera.setdefault(owners[topic], {})
+            people = _people(message, f"{where}: {topic}")
+            seen[stamp.sec * 1_000_000_000 + stamp.nanosec] = people
     if len(by_camera) < 2:
         raise UserError(f"{where}: has messages of {len(by_camera)} camera, expected two or more")
     return gather(by_camera, where)

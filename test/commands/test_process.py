@@ -4,16 +4,22 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from people_passing import joints_m, ring_rig
-from recorded_rigs import START_NS, camera_infos, keypoints_of_walkers, write_bag
+from recorded_rigs import START_NS, camera_infos, header, keypoints_of_walkers, write_bag
+from sensor_msgs.msg import CompressedImage
 
 from mvssm_ros.bags.reader import BagReader
 from mvssm_ros.bags.writer import STORAGES
 from mvssm_ros.cli import main
+from mvssm_ros.demo_data import FPS, demo_rig, find_demo, read_frames
+from mvssm_ros.errors import UserError
+from mvssm_ros.frontends.mediapipe import MediaPipeDetector
 from mvssm_ros.msg import Keypoints2DArray, PersonArray
 
 pytest.importorskip("rosbags")
@@ -116,6 +122,18 @@ def test_intrinsics_come_from_camera_info_and_parameters_apply(tmp_path, rig_fil
     assert {len(p.joints) for _, m in answers(out) for p in m.people} == {17}
 
 
+def test_sets_are_skipped_and_lone_images_told(tmp_path, rig_file):
+    messages = list(keypoints_of_walkers(ring_rig()))
+    lone = next(m for m in messages if m[0] == "/cam1/keypoints")[2]
+    lone.header = header(START_NS + 15_000_000)  # between two sets
+    bag, out = write_bag(tmp_path / "bag", messages), tmp_path / "people"
+    said = mvssm("process", bag, "--rig", rig_file, "--out", out, "--set-rate", 10)
+    assert "7 answers from 20 sets of 80 images" in said
+    assert "sets skipped: 13; dropped, out_of_slop: 1" in said
+    stamps_ms = [round((ns(m) - START_NS) / 1e6) for _, m in answers(out)[:-1]]
+    assert stamps_ms == [0, 100, 200, 300, 400, 500, 600]
+
+
 def test_it_is_as_slow_as_asked(tmp_path, rig_file):
     bag = write_bag(tmp_path / "bag", keypoints_of_walkers(ring_rig(), 30, 1))
     out = tmp_path / "people"
@@ -203,6 +221,7 @@ def test_what_is_wrong_with_a_bag_is_said_in_a_line(tmp_path, rig_file, capsys, 
     ("words", "expected"),
     [
         (["--rate", "fast"], "--rate fast: expected 'max' or a number above 0"),
+        (["--set-rate", "0"], "--set-rate 0.0: expected a number above 0"),
         (["--param", "sync.slip:=1.0"], "there is no parameter 'sync.slip'"),
         (["--param", "sync.slop:=wide"], "sync.slop"),
         (["--storage", "sqlite3"], "its name says mcap, the storage is to be sqlite3"),
@@ -220,3 +239,30 @@ def test_what_is_wrong_with_the_arguments_is_said_in_a_line(
 def test_a_mistake_ends_the_process_with_a_line(tmp_path, rig_file):
     said = mvssm("process", tmp_path / "bag", "--rig", rig_file, "--out", tmp_path / "a", code=2)
     assert said == f"mvssm: error: bag {tmp_path / 'bag'}: there is no such bag\n"
+
+
+@pytest.mark.timeout(240)
+def test_images_of_a_real_film_go_through_the_detector(tmp_path):
+    pytest.importorskip("Pose2Sim", reason="the demo's videos are in the wheel of pose2sim")
+    try:
+        MediaPipeDetector()
+    except UserError as error:
+        pytest.skip(str(error))
+    rig, films = demo_rig("single"), find_demo("single").videos
+    messages = []
+    for name, path in films.items():
+        for frame, image in enumerate(islice(read_frames(path), 0, 16, 4)):
+            stamp_ns = START_NS + round(4 * frame / FPS * 1e9)
+            encoded = cv2.imencode(".jpg", image[..., ::-1])[1]
+            message = CompressedImage(header=header(stamp_ns), format="bgr8; jpeg compressed bgr8")
+            message.data = encoded.tobytes()
+            topic = f"{rig.cameras[name].image_topic}/compressed"
+            messages.append((topic, stamp_ns + 5_000_000, message))
+    rig_file, bag = tmp_path / "rig.yaml", write_bag(tmp_path / "bag", messages)
+    rig.save(rig_file)
+    outs = [tmp_path / run / "people" for run in ("first", "second")]
+    for out in outs:
+        said = mvssm("process", bag, "--rig", rig_file, "--out", out)
+        assert "4 answers from 4 sets of 16 images, 1 people" in said
+    assert everything(outs[0]) == everything(outs[1])
+    assert {p.id for _, m in answers(outs[0]) for p in m.people} == {"p0001"}

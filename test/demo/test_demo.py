@@ -228,6 +228,7 @@ def test_time_limit_is_kept(tmp_path):
 
 def arguments(**changed):
     values = {
+        "source": "film",
         "out": "out",
         "rate": None,
         "rig": "corrected",

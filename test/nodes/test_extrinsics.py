@@ -137,6 +137,20 @@ def test_after_time_was_set_back_the_old_motion_is_forgotten(tf, robot):
     assert millimetres_off(robot, tf.lookup("map", FRAME, stamp_ns), stamp_ns) < 1.0
 
 
+def test_the_robots_own_frames_are_not_waited_for(tf, robot):
+    """They are asked for after a set has been solved, which took its time."""
+    drive(tf, robot, at_50_hz(T0_NS, 1))
+    newest_ns = at_50_hz(T0_NS, 1)[-1]
+    waited = []
+    tf._changed.wait_for = lambda *args: waited.append(args)
+    R, t_m = tf.lookup_pose("map", FRAME, newest_ns + 30_000_000)
+    assert waited == []
+    placed = tf.lookup("map", FRAME, newest_ns + 30_000_000)
+    assert len(waited) == 1
+    np.testing.assert_array_equal(R, placed.R)
+    np.testing.assert_array_equal(t_m, placed.t_m)
+
+
 def test_what_is_dead_is_not_waited_for(tf, robot):
     drive(tf, robot, at_50_hz(T0_NS, 1))
     for edge in tf._tree.chain("map", FRAME):

@@ -204,6 +204,7 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
         ("sim_rig_node", {"scenario": "sleep"}, ["scenario", "sleep", "crossing"]),
         ("sim_rig_node", {"seed": "lucky"}, ["seed", "INTEGER"]),
         ("refine_node", {}, ["rig_file", "camera_names"]),
+        ("replay_node", {"bag": "/nowhere"}, ["bag /nowhere", "there is no such bag"]),
     ],
 )
 def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, parameters, names):
@@ -216,7 +217,9 @@ def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, paramet
         assert name in line
 
 
-@pytest.mark.parametrize("module", ["keypoints_node", "refine_node", "recorder_node"])
+@pytest.mark.parametrize(
+    "module", ["keypoints_node", "refine_node", "recorder_node", "replay_node"]
+)
 def test_nodes_run_as_modules_where_there_is_no_ros2_command(world, module):
     """Each ends at once, because it lacks a parameter, and says so."""
     done = subprocess.run(

@@ -165,7 +165,7 @@ def test_every_endpoint_of_pose_node(
 def test_every_endpoint_of_the_player(world):
     pytest.importorskip("Pose2Sim", reason="the demo's videos are in the wheel of pose2sim")
     node = add(world, PlayerNode, lockstep=True)
-    names = [camera.topic.split("/")[1] for camera in node._cameras]
+    names = [camera.publisher.topic_name.split("/")[1] for camera in node._cameras]
     topics = [f"/{name}/{t}" for name in names for t in ("image_raw", "camera_info")]
     check_every_endpoint_is_overridable(world, node, topics, ["/people"])
 

@@ -22,8 +22,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 # rule for Debian and Ubuntu. A key that is not here: look it up there, then add it.
 ROS_PACKAGES = """
     ament_cmake ament_cmake_python ament_index_python builtin_interfaces cv_bridge diagnostic_msgs
-    geometry_msgs launch launch_ros lifecycle_msgs message_filters rcl_interfaces rclpy
-    rosidl_default_generators rosidl_default_runtime sensor_msgs std_msgs std_srvs tf2_ros
+    geometry_msgs launch launch_ros lifecycle_msgs message_filters rcl_interfaces rclpy rosgraph_msgs
+    rosidl_default_generators rosidl_default_runtime sensor_msgs std_msgs std_srvs tf2_msgs tf2_ros
     tf_transformations visualization_msgs
 """.split()
 SYSTEM_PACKAGES = """
@@ -37,6 +37,7 @@ DISTRIBUTIONS = {
     "cv2": "opencv-python-headless",
     "mamba_ssm": "mamba-ssm",
     "mpl_toolkits": "matplotlib",
+    "rerun": "rerun-sdk",
     "yaml": "pyyaml",
 }
 # Imported only where they happen to be installed, behind a fallback; torch brings triton.

@@ -59,6 +59,7 @@ class Feed:
     message_type: type
     says_unknown = False
     counts_doubtful = False  # tentative people too
+    k_sigma = 0.0  # standard deviations by which people grow, where they have a size
 
     def message(self, answer: PersonArray, people: list[PersonArrays]) -> Any:
         """The message for one set, also where ``people`` is empty; None: nothing can be said."""

@@ -51,6 +51,7 @@ class Frames:
         self._problems = problems
         self._stamp_ns = -1  # of the set that the poses are of
         self._poses: dict[str, tuple[Array, Array] | None] = {}
+        self._asked: set[str] = set()  # in this set
         self._reported: set[str] = set()
 
     def pose(self, frame: str, header: Header) -> tuple[Array, Array] | None:
@@ -63,15 +64,22 @@ class Frames:
         stamp_ns = Time.from_msg(header.stamp).nanoseconds
         if stamp_ns != self._stamp_ns:
             self._stamp_ns, self._poses = stamp_ns, {}
+        self._asked.add(frame)
         if frame not in self._poses:
             self._poses[frame] = self._ask(header.frame_id, frame, stamp_ns)
         return self._poses[frame]
 
     def end_set(self) -> None:
-        """Who is no longer asked for has no problem."""
-        for frame in self._reported - set(self._poses):
-            self._problems.over(f"frame {frame}")
-        self._reported &= set(self._poses)
+        """Whoever was not asked for in it has no problem."""
+        for frame in self._reported - self._asked:
+            self._problems.over(_kind(frame))
+        self._reported &= self._asked
+        self._asked = set()
+
+    def forget(self) -> None:
+        """Nobody asks any more."""
+        self._asked = set()
+        self.end_set()
 
     def _ask(self, reference: str, frame: str, stamp_ns: int) -> tuple[Array, Array] | None:
         assert self._lookup is not None
@@ -79,8 +87,12 @@ class Frames:
             R, t_m = self._lookup(reference, frame, stamp_ns)
         except UserError as error:
             self._reported.add(frame)
-            self._problems.report(f"frame {frame}", f"feeds: {error}")
+            self._problems.report(_kind(frame), f"feeds: {error}")
             return None
-        self._problems.over(f"frame {frame}")
+        self._problems.over(_kind(frame))
         self._reported.discard(frame)
         return R.T, -R.T @ t_m
+
+
+def _kind(frame: str) -> str:
+    return f"frame {frame}"

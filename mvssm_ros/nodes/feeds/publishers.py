@@ -67,21 +67,22 @@ class FeedPublishers:
         self._cloud = CloudFeed(k_sigma, values["feeds.cloud.spacing"])
         self._followed = FollowedFeed(self._frames, robot, values["feeds.follow"])
         self._separation = MinDistanceFeed(self._frames, links or [robot], k_sigma)
-        self._inflated = [
+        feeds: list[Feed] = [
             self._cloud,
             ScanFeed(self._frames, robot, k_sigma),
+            PosesFeed(),
+            self._followed,
             self._separation,
             PredictedPathsFeed(k_sigma),
+            *make_bridges(values, node.get_logger()),
         ]
-        bridges = make_bridges(values, node.get_logger())
-        self._inflated += [feed for feed in bridges if hasattr(feed, "k_sigma")]
         self._node = node
         self._lock = threading.Lock()
         self._last_told_s = 0.0  # when feeds/min_distance was last published
         self._timer: Any = None  # while the node is active
         self._outputs: list[_Output] = []
         try:
-            for feed in (*self._inflated[:4], PosesFeed(), self._followed, *bridges):
+            for feed in feeds:
                 self._outputs.append(_Output(feed, self._publisher(feed)))
         except UserError:
             self.close(0.0)
@@ -96,8 +97,8 @@ class FeedPublishers:
     def apply(self, values: dict[str, Any]) -> None:
         """Take over the parameters that may change while running."""
         with self._lock:
-            for feed in self._inflated:
-                feed.k_sigma = values["feeds.k_sigma"]
+            for output in self._outputs:
+                output.feed.k_sigma = values["feeds.k_sigma"]
             self._cloud.spacing_m = values["feeds.cloud.spacing"]
             self._followed.person_id = values["feeds.follow"]
             self._separation.max_age_s = values["feeds.min_distance.timeout"]
@@ -129,6 +130,8 @@ class FeedPublishers:
             for output in self._outputs:
                 output.listeners = 0
                 self.problems.over(output.problem)
+            self.problems.over("age")
+            self._frames.forget()
 
     def close(self, until_s: float) -> None:
         """Destroy the publishers, once the last messages have arrived or that time has come."""
@@ -161,7 +164,8 @@ class FeedPublishers:
             self.problems.over(output.problem)
             if feed is self._separation:
                 self._note_separation(answer)
-        self._frames.end_set()
+        if tells(answer):
+            self._frames.end_set()
 
     def _report(self, output: _Output, error: Exception) -> None:
         what = " ".join(f"{type(error).__name__}: {error}".split())
