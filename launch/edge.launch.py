@@ -5,7 +5,8 @@
 
 Every machine has the same rig file; each camera is served by one machine. Their clocks must agree
 (PTP or chrony), and they must find each other: the same ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE
-SUBNET, or ROS_STATIC_PEERS where the network carries no multicast.
+SUBNET, or ROS_STATIC_PEERS where the network carries no multicast. If the fusion works with some of the
+cameras only, because detectors differ in speed, raise sync.deadline in the parameter file.
 """
 
 import platform
