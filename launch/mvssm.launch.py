@@ -6,9 +6,6 @@
 Arguments left empty do not override the parameter file.
 """
 
-import os
-from pathlib import Path
-
 from launch.actions import (
     DeclareLaunchArgument,
     EmitEvent,
@@ -25,25 +22,24 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from launch import LaunchContext, LaunchDescription
-
-CONFIG_DIR = Path(__file__).resolve().parent.parent / "config"
-BOOLEAN = ["true", "false"]
+from mvssm_ros.launching import (
+    BOOLEAN,
+    SHARED_ARGUMENTS,
+    config_path,
+    fixed_frame,
+    overrides,
+    rviz_remappings,
+    shared_memory,
+)
 
 ARGUMENTS = [
+    *(DeclareLaunchArgument(name, **keywords) for name, keywords in SHARED_ARGUMENTS.items()),
     DeclareLaunchArgument(
-        "rig_file",
-        default_value="",
-        description="Path of the rig file: cameras, calibration, space.",
-    ),
-    DeclareLaunchArgument(
-        "params_file",
-        default_value=str(CONFIG_DIR / "mvssm.yaml"),
-        description="Parameter file; this one has them all, with comments.",
-    ),
-    DeclareLaunchArgument(
-        "namespace",
-        default_value="",
-        description="Namespace of the node and of its topics (people, markers, ...).",
+        "input",
+        default_value="auto",
+        choices=["auto", "images", "keypoints"],
+        description="What comes from each camera: images, or keypoints of a 2D detector elsewhere;"
+        " auto: as in params_file.",
     ),
     DeclareLaunchArgument(
         "reference_frame",
@@ -61,18 +57,6 @@ ARGUMENTS = [
         description="Where the network runs: cpu, cuda, cuda:1, ... Empty: as in params_file.",
     ),
     DeclareLaunchArgument(
-        "transport",
-        default_value="auto",
-        choices=["auto", "raw", "compressed"],
-        description="How all cameras send their images; auto: as the rig file says of each.",
-    ),
-    DeclareLaunchArgument(
-        "use_sim_time",
-        default_value="false",
-        choices=BOOLEAN,
-        description="Take the time from /clock (simulation, or a bag played with --clock).",
-    ),
-    DeclareLaunchArgument(
         "rviz",
         default_value="false",
         choices=BOOLEAN,
@@ -84,24 +68,20 @@ ARGUMENTS = [
         choices=BOOLEAN,
         description="Configure and activate the node; false: leave that to a lifecycle manager.",
     ),
-    DeclareLaunchArgument(
-        "log_level",
-        default_value="info",
-        choices=["debug", "info", "warn", "error", "fatal"],
-        description="What the node logs.",
-    ),
 ]
 
 
 def start(context: LaunchContext) -> list:
     """Make the actions, now that the arguments are known."""
     given = {a.name: LaunchConfiguration(a.name).perform(context) for a in ARGUMENTS}
-    overrides = {
+    use_sim_time = {"use_sim_time": given["use_sim_time"] == "true"}
+    parameters = {
         "rig_file": given["rig_file"],
+        "input": given["input"],
         "reference_frame": given["reference_frame"],
         "model.weights": given["weights"],
         "model.device": given["device"],
-        "transport": given["transport"] if given["transport"] != "auto" else "",
+        "transport": given["transport"],
     }
     pose_node = LifecycleNode(
         package="mvssm_ros",
@@ -109,25 +89,20 @@ def start(context: LaunchContext) -> list:
         name="mvssm",
         namespace=given["namespace"],
         output="screen",
-        parameters=[
-            given["params_file"],
-            {name: value for name, value in overrides.items() if value},
-            {"use_sim_time": given["use_sim_time"] == "true"},
-        ],
+        parameters=[given["params_file"], overrides(parameters), use_sim_time],
         arguments=["--ros-args", "--log-level", f"mvssm:={given['log_level']}"],
         additional_env=shared_memory(),
     )
+    rviz_config = config_path("rviz", "mvssm.rviz")
+    frame = fixed_frame(given["reference_frame"], given["rig_file"])
     rviz = Node(
         package="rviz2",
         executable="rviz2",
         name="rviz2",
         namespace=given["namespace"],
-        arguments=[
-            *("-d", str(CONFIG_DIR / "rviz" / "mvssm.rviz")),
-            *(("-f", given["reference_frame"]) if given["reference_frame"] else ()),
-        ],
-        remappings=[("/markers", "markers")],
-        parameters=[{"use_sim_time": given["use_sim_time"] == "true"}],
+        arguments=["-d", rviz_config, *(["-f", frame] if frame else [])],
+        remappings=rviz_remappings(rviz_config),
+        parameters=[use_sim_time],
         condition=IfCondition(given["rviz"]),
     )
     if given["autostart"] == "false":
@@ -167,13 +142,6 @@ def to_active(node: LifecycleNode, full_name: str) -> list:
         node,
         change(Transition.TRANSITION_CONFIGURE),
     ]
-
-
-def shared_memory() -> dict:
-    """Let Fast DDS move images through shared memory, unless the user has an own profile."""
-    if "FASTDDS_DEFAULT_PROFILES_FILE" in os.environ:
-        return {}
-    return {"FASTDDS_DEFAULT_PROFILES_FILE": str(CONFIG_DIR / "fastdds_shm.xml")}
 
 
 def generate_launch_description() -> LaunchDescription:

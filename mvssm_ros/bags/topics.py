@@ -5,7 +5,10 @@ from __future__ import annotations
 from mvssm_ros.rig.rig_file import CameraEntry, Rig
 
 # What pose_node publishes, by the last part of the topic's name, beside its feeds.
-_ANSWERS = ("people", "markers", "skeleton_info", "rig_status", "diagnostics", "transition_event")
+_ANSWERS = (
+    *("people", "markers", "camera_markers", "skeleton_info", "rig_status"),
+    *("diagnostics", "transition_event"),
+)
 _OF_ROS = ("/rosout", "/parameter_events", "/clock", "/diagnostics_agg")
 
 

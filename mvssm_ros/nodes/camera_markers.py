@@ -30,6 +30,7 @@ GREY = ColorRGBA(r=0.6, g=0.6, b=0.6, a=1.0)
 _DEPTH_M = 0.4  # from the centre of the camera to the rectangle that stands for its image
 _LINE_M = 0.015
 _NAME_HEIGHT_M = 0.12
+_NAME_ABOVE_M = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +79,9 @@ class CameraMarkerWriter:
                 marker.action, marker.color = action, camera.color
                 marker.pose.orientation.w = 1.0
             if action == Marker.ADD:
-                frustum.pose = name.pose = _pose(camera.entry)
+                frustum.pose = _pose(camera.entry)
+                center = frustum.pose.position
+                name.pose.position = Point(x=center.x, y=center.y, z=center.z + _NAME_ABOVE_M)
                 frustum.scale.x = _LINE_M
                 frustum.points = frustum_lines(camera.entry)
                 name.scale.z = _NAME_HEIGHT_M

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from std_msgs.msg import Header
 
+from mvssm_ros.geometry.output_skeletons import OutputSkeleton
 from mvssm_ros.geometry.skeletons import PANOPTIC15
 from mvssm_ros.msg import PersonArray
 from mvssm_ros.nodes.person_messages import person_msg
@@ -16,6 +17,7 @@ from mvssm_ros.tracking.identity import Body, TrackState
 from mvssm_ros.tracking.tracker import MovingBody
 
 _HIP = PANOPTIC15.index("mid_hip")
+_OUTPUT = OutputSkeleton("panoptic15")
 
 
 def ground_truth_msg(
@@ -63,7 +65,7 @@ def ground_truth_msg(
             velocity_m_s=moment.velocities_m_s[g, _HIP],
             velocity_covariance_m2_s2=np.zeros((3, 3)),
         )
-        person = person_msg(moving, PANOPTIC15)
+        person = person_msg(moving, _OUTPUT)
         person.id = name
         array.people.append(person)
     return array

@@ -1,3 +1,8 @@
 """The launch tests use the same ROS world and rig as those of the nodes."""
 
-from ..nodes.conftest import rig_and_file, untrained_weights, world  # noqa: F401
+from ..nodes.conftest import (  # noqa: F401
+    rig_and_file,
+    trained_weights,
+    untrained_weights,
+    world,
+)

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 import pytest
 import yaml
 from geometry_msgs.msg import PoseArray
-from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import LaserScan, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from mvssm_ros.nodes import camera_markers, markers
-from mvssm_ros.nodes.feeds.publishers import FeedPublishers
 from mvssm_ros.share import share_dir
 
 from .test_pose_node import send_sets, start
@@ -37,13 +35,6 @@ RELIABILITY = {
     "Best Effort": ReliabilityPolicy.BEST_EFFORT,
 }
 HISTORY = {"Keep Last": HistoryPolicy.KEEP_LAST, "Keep All": HistoryPolicy.KEEP_ALL}
-FEEDS = {
-    "feeds.k_sigma": 2.0,
-    "feeds.robot_frame": "base_link",
-    "feeds.follow": "",
-    "feeds.cloud.spacing": 0.1,
-    "feeds.min_distance.links": [],
-}
 
 
 def every_display(displays) -> Iterator[dict]:
@@ -73,17 +64,10 @@ def requested(display) -> QoSProfile:
 
 @pytest.fixture
 def publishers(world, rig_and_file, untrained_weights):
-    """By topic, those of pose_node, and of the feeds where it has none."""
+    """Of pose_node, by topic."""
     rig, path = rig_and_file
     node = start(world, rig, path, untrained_weights)
-    found = {p.topic_name: p for p in node.publishers}
-    if "/feeds/cloud" in found:
-        yield found
-        return
-    feeder = LifecycleNode("feeder", context=world.context)
-    FeedPublishers(feeder, None, FEEDS)
-    yield {**{p.topic_name: p for p in feeder.publishers}, **found}
-    feeder.destroy_node()
+    return {publisher.topic_name: publisher for publisher in node.publishers}
 
 
 def test_every_display_is_of_a_known_kind_and_named_once():
