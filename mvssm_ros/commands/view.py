@@ -12,7 +12,7 @@ from pathlib import Path
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig.rig_file import Rig, load_rig
 from mvssm_ros.viewing.library import viewer_library
-from mvssm_ros.viewing.outlet import LOCALHOST, Outlet
+from mvssm_ros.viewing.outlet import BAG_MEMORY, LOCALHOST, Outlet
 from mvssm_ros.viewing.scene import WIDTH_PX, Scene
 
 
@@ -96,7 +96,7 @@ def _show_bag(args: argparse.Namespace, rig: Rig) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: end.set())
     save = Path(args.save) if args.save else None
-    outlet = Outlet("" if save else args.host, args.port, save)
+    outlet = Outlet("" if save else args.host, args.port, save, BAG_MEMORY)
     try:
         if outlet.warning:
             print(f"mvssm view: warning: {outlet.warning}", file=sys.stderr)

@@ -11,7 +11,7 @@ DOUBTFUL: Rgb = (255, 176, 32)
 BAD: Rgb = (240, 52, 52)
 UNKNOWN: Rgb = (120, 126, 138)
 
-_OK = 1  # CameraStatus.OK
+_WAITING, _OK, _STALE = 0, 1, 2  # of CameraStatus
 _STATES = (
     *("waiting", "ok", "silent", "no calibration", "bad images", "disagrees", "frozen"),
     "out of step",
@@ -23,6 +23,16 @@ _DIAGNOSTIC_LEVELS = ("INFO", "WARN", "ERROR", "WARN")  # OK, WARN, ERROR, STALE
 def state_name(state: int) -> str:
     """Of a CameraStatus, in words."""
     return _STATES[state] if 0 <= state < len(_STATES) else f"state {state}"
+
+
+def is_silent(camera: Any) -> bool:
+    """Of a CameraStatus: nothing comes (any more), so what is shown of it is old."""
+    return camera.state in (_WAITING, _STALE)
+
+
+def rate_hz(camera: Any) -> float:
+    """Of a CameraStatus, whose own figure is the last one known."""
+    return 0.0 if is_silent(camera) else float(camera.rate_hz)
 
 
 def camera_color(camera: Any) -> Rgb:
@@ -47,7 +57,7 @@ def status_page(status: Any) -> str:
         lost = camera.dropped_late + camera.dropped_out_of_slop + camera.dropped_bad
         px = f"{camera.reprojection_px:.1f} px" if camera.reprojection_px >= 0 else "-"  # NaN: no
         lines.append(
-            f"| {_plain(camera.name)} | {state_name(camera.state)} | {camera.rate_hz:.1f} | {lost} |"
+            f"| {_plain(camera.name)} | {state_name(camera.state)} | {rate_hz(camera):.1f} | {lost} |"
             f" {px} |"
         )
     lines += [

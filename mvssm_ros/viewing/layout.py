@@ -84,7 +84,7 @@ def _world_view(rr: Any, rig: Rig, cameras: Sequence[str]) -> Any:
     )
     # what is drawn over the images is too much for the small ones in the frusta
     paths = [f"/world/cameras/{rr.escape_entity_path_part(name)}" for name in cameras]
-    hidden = [f"- {path}/{part}" for path in paths for part in ("keypoints", "frame")]
+    hidden = [f"- {path}/{part}" for path in paths for part in ("keypoints", "frame/**")]
     return rrb.Spatial3DView(
         origin="/world",
         name="People",

@@ -14,7 +14,7 @@ from mvssm_ros.viewing.page import Page, check_port, viewer_files
 
 LOCALHOST = "127.0.0.1"
 _UP_WITHIN_S = 20.0
-_MEMORY = "1GiB"  # of the server, for browsers that come late; then the oldest is forgotten
+LIVE_MEMORY, BAG_MEMORY = "256MiB", "2GiB"  # of the server; then the oldest is forgotten
 
 
 class Outlet:
@@ -24,13 +24,14 @@ class Outlet:
         host: address to listen on; empty: no server.
         port: of the page; its data comes from the next one.
         save: file (.rrd) that gets everything too; None: none.
+        memory: what the server keeps for browsers that come late.
 
     Raises:
         UserError: the viewer library is not installed, a port is taken, or the file cannot be
             written.
     """
 
-    def __init__(self, host: str, port: int, save: Path | None) -> None:
+    def __init__(self, host: str, port: int, save: Path | None, memory: str = LIVE_MEMORY) -> None:
         rr = viewer_library()
         self.recording = rr.RecordingStream("mvssm", recording_id=uuid.uuid4())
         rr.set_log_time_enabled(False, recording=self.recording)
@@ -49,7 +50,7 @@ class Outlet:
             allowed = [] if host == LOCALHOST else [f"http://*:{port}"]
             sinks.append(
                 rr.GrpcServerSink(
-                    host, port + 1, server_memory_limit=_MEMORY, cors_allow_origin=allowed
+                    host, port + 1, server_memory_limit=memory, cors_allow_origin=allowed
                 )
             )
             self.url = f"http://{_reachable(host)}:{port}"

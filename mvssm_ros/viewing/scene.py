@@ -152,10 +152,12 @@ class Scene:
             color = health.camera_color(camera)
             text = "" if color == health.GOOD else health.state_name(camera.state)
             self._screens.show_health(camera.name, color, text)
+            if health.is_silent(camera):
+                self._screens.forget_keypoints(camera.name)
             hue = (0.55 + self._screens.names.index(camera.name) / len(self._screens.names)) % 1.0
             rgb = colorsys.hsv_to_rgb(hue, 0.55, 1.0)
-            color = (round(255 * rgb[0]), round(255 * rgb[1]), round(255 * rgb[2]))
-            self._plot(f"rate/{camera.name}", camera.rate_hz, camera.name, color)
+            line = (round(255 * rgb[0]), round(255 * rgb[1]), round(255 * rgb[2]))
+            self._plot(f"rate/{camera.name}", health.rate_hz(camera), camera.name, line)
         self._write_status(health.status_page(status))
 
     def take_diagnostics(self, array: Any) -> None:

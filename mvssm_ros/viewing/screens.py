@@ -89,17 +89,22 @@ class Screens:
         if screen.size_px is None:
             return
         scale = self._scale(screen)
-        box = [0.0, 0.0, scale * screen.size_px[0], scale * screen.size_px[1]]
-        self._recording.log(
-            f"{path}/frame",
-            self._rr.Boxes2D(
-                array=[box],
-                array_format=self._rr.Box2DFormat.XYWH,
-                colors=[color],
-                radii=-2.0,  # in points of the screen
-                labels=[text] if text else None,
-            ),
+        width, height = scale * screen.size_px[0], scale * screen.size_px[1]
+        box = self._rr.Boxes2D(
+            array=[[0.0, 0.0, width, height]],
+            array_format=self._rr.Box2DFormat.XYWH,
+            colors=[color],
+            radii=-2.0,  # in points of the screen
         )
+        label = self._rr.Points2D(
+            [[0.5 * width, 0.04 * height]] if text else [],
+            colors=[color],
+            radii=-1.0,
+            labels=[text],
+            show_labels=True,
+        )
+        self._recording.log(f"{path}/frame", box)
+        self._recording.log(f"{path}/frame/state", label)
 
     def show_image(self, name: str, image: npt.NDArray[np.uint8]) -> bool:
         """An RGB image [H, W, 3]. Returns whether its size is news."""
@@ -138,6 +143,10 @@ class Screens:
             ),
         )
         return news
+
+    def forget_keypoints(self, name: str) -> None:
+        """Those shown are old."""
+        self._recording.log(f"{self._path(name)}/keypoints", self._rr.Clear(recursive=False))
 
     def show_people(self, people: Sequence[SeenPerson], edges: npt.NDArray[np.int64]) -> None:
         """Their skeletons, projected into the image of every camera that is calibrated."""

@@ -26,8 +26,9 @@ SIZE_PX = (1600, 900)
 class Browser:
     """One page; ``asked`` has the host of every request that it made or wanted to make."""
 
-    def __init__(self, page) -> None:
+    def __init__(self, page, folder: Path) -> None:
         self._page = page
+        self._folder = folder  # for the picture of a failure
         self.asked: set[str] = set()
         page.on("request", lambda request: self.asked.add(urlsplit(request.url).hostname or ""))
 
@@ -47,7 +48,7 @@ class Browser:
             picture = self.picture()
             if condition(picture):
                 return picture
-        path = Path("browser_failure.png").resolve()
+        path = self._folder / "not_seen.png"
         self.picture(path)
         pytest.fail(f"not in any of {pictures} pictures; the last one is {path}")
 
@@ -73,7 +74,7 @@ def browser(profile: Path) -> Iterator[Browser]:
             viewport={"width": SIZE_PX[0], "height": SIZE_PX[1]},
         )
         try:
-            yield Browser(context.pages[0])
+            yield Browser(context.pages[0], profile.parent)
         finally:
             context.close()
 

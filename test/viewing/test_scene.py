@@ -219,7 +219,21 @@ def test_a_silent_camera_turns_red_and_green_again(recorded):
         assert {stamp: rgb(color[0]) for stamp, color in found.items()} == expected
     others = values_at(rows, "/world/cameras/cam1", "Pinhole:color").values()
     assert {rgb(color[0]) for color in others} == {health.GOOD}
+    labels = values_at(rows, "/world/cameras/cam2/frame/state", "Points2D:labels")
+    assert labels[at(2.0)] == ["silent"]
     assert "| cam2 | silent |" in values_at(rows, "/status", "TextDocument:text")[at(2.0)][0]
+
+
+def test_what_a_silent_camera_has_seen_last_is_not_shown_as_new(recorded):
+    recorded.scene.take_keypoints("cam2", at(1.0), np.ones((1, 15, 3)), (1280, 960))
+    recorded.scene.take_people(people(1.0))
+    recorded.scene.take_status(status(2.0, cam2=CameraStatus.STALE))
+    rows = recorded.rows()
+    cleared = values_at(rows, "/world/cameras/cam2/keypoints", "Clear:is_recursive")
+    assert set(cleared) == {at(2.0)}
+    assert not values_at(rows, "/world/cameras/cam1/keypoints", "Clear:is_recursive")
+    assert values_at(rows, "/plots/rate/cam2", "Scalars:scalars") == {at(2.0): [0.0]}
+    assert values_at(rows, "/plots/rate/cam1", "Scalars:scalars") == {at(2.0): [20.0]}
 
 
 def test_when_the_node_says_nothing_cameras_are_neither_good_nor_bad(recorded):
