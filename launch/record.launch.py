@@ -65,7 +65,6 @@ def topics(rig_file: str) -> list[str]:
     if not rig_file:
         return [""]
     from mvssm_ros.bags.topics import rig_topics
-
     from mvssm_ros.rig.rig_file import load_rig
 
     return rig_topics(load_rig(rig_file))

@@ -23,6 +23,9 @@ FORBIDDEN = {
 }
 MODULES = {"marshal", "shelve", "dill", "cloudpickle", "joblib", "telnetlib", "ftplib", "tarfile"}
 NETWORK = {"urllib", "requests", "http", "socket", "httpx", "aiohttp", "socketserver"}
+# The page of `mvssm view`, which this machine serves and fetches from itself; that its browser asks no
+# other machine is a test of its own (test/nodes/test_view_in_browser.py).
+SERVES_ITS_PAGE = {f"mvssm_ros/viewing/{name}.py" for name in ("page", "outlet")}
 EXTRACTING = {"extract", "extractall", "unpack_archive"}
 
 
@@ -102,7 +105,10 @@ QUALISYS = "mvssm_ros/rig/importers/qualisys.py"  # the one reader of XML, which
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(CHECKOUT)))
 def test_the_package_calls_nothing_forbidden(path):
-    assert problems(path.read_text("utf-8")) == []
+    found = problems(path.read_text("utf-8"))
+    if str(path.relative_to(CHECKOUT)) in SERVES_ITS_PAGE:
+        found = [what for what in found if not what.endswith(tuple(f"of {n}" for n in NETWORK))]
+    assert found == []
 
 
 def test_only_one_reader_of_xml():

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mvssm_ros.bags.message_types import message_types
 from mvssm_ros.errors import UserError
-from mvssm_ros.nodes.recorder_node import message_types
 from mvssm_ros.nodes.view_messages import ViewMessages
 
 _PEOPLE = "mvssm_ros/msg/PersonArray"

@@ -274,7 +274,7 @@ def test_an_sqlite3_bag_is_shown_too(world, bag, tmp_path):
     from rosbags.convert import convert
     from rosbags.rosbag2 import StoragePlugin
 
-    from mvssm_ros.nodes.recorder_node import message_types
+    from mvssm_ros.bags.message_types import message_types
 
     older, file = tmp_path / "sqlite3", tmp_path / "bag.rrd"
     convert(
