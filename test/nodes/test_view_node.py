@@ -26,7 +26,7 @@ from mvssm_ros.msg import (
     RigStatus,
 )
 from mvssm_ros.nodes import qos
-from mvssm_ros.nodes.recorder_node import Bag
+from mvssm_ros.bags.writer import BagWriter
 from mvssm_ros.viewing import health
 
 from .conftest import stamp, standing_person
@@ -212,7 +212,7 @@ def someone(name: str, x_m: float) -> Person:
 def bag(tmp_path):
     """Two people; one of them leaves after 5 of 10 answers. Images of two cameras."""
     folder = tmp_path / "bag"
-    written = Bag(folder)
+    written = BagWriter(folder)
     cameras = ["cam0", "cam1", "cam2", "cam3"]
     kinds = {
         "/robot/people": PersonArray,
@@ -297,7 +297,7 @@ def test_an_sqlite3_bag_is_shown_too(world, bag, tmp_path):
 
 def test_a_bag_with_nothing_to_show_is_told_in_one_line(world, tmp_path):
     folder = tmp_path / "empty"
-    written = Bag(folder)
+    written = BagWriter(folder)
     written.connection("/somewhere", RigCalibration, qos.answer_qos())
     written.close()
     assert "nothing to show" in refused(view(world, str(folder), "--save", str(tmp_path / "x.rrd")))
