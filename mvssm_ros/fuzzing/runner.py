@@ -63,9 +63,8 @@ def run_cases(
         memory_mib: more address space than this above the start is not given (MemoryError), and
             memory in use may not grow by a quarter of it.
     """
-    torch.set_num_threads(
-        1
-    )  # a fork of a process whose threads have worked waits for them for ever
+    # A fork of a process whose threads have worked waits for them for ever.
+    torch.set_num_threads(1)
     context = multiprocessing.get_context("fork")
     at = context.Value("q", numbers.start)
     ours, theirs = context.Pipe(duplex=False)

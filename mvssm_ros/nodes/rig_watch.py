@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from mvssm_ros.rig.agreement import AgreementWatch
 from mvssm_ros.rig.camera_moves import MoveWatch
 from mvssm_ros.rig.rig_file import CameraEntry
 from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP, RigSynchronizer
-
-if TYPE_CHECKING:
-    pass
 
 _FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is reported
 # A camera that is left out has a larger error than if it took part, since joints are not drawn towards

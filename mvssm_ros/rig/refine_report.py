@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mvssm_ros.rig.checks import REFERENCE_SIDE_PX
 from mvssm_ros.rig.refine import Refinement, Settings
 
 _POOR_PX = 8.0  # held-out error, at a long side of 960 px, that no detector alone makes
@@ -66,7 +67,8 @@ def table(refined: Refinement, settings: Settings) -> list[str]:
 
 
 def _at_960(error_px: float, refined: Refinement, name: str) -> float:
-    return error_px * 960 / max(refined.rig.cameras[name].size_px or (960, 1))
+    size_px = refined.rig.cameras[name].size_px or (REFERENCE_SIDE_PX, 1)
+    return error_px * REFERENCE_SIDE_PX / max(size_px)
 
 
 def comment(refined: Refinement, settings: Settings) -> str:

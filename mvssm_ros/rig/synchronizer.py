@@ -216,19 +216,23 @@ class RigSynchronizer:
 
     def _look_for_jump(self, camera: str, stamp_ns: int, now_ns: int) -> None:
         """Reset where this stamp says that the time of the rig was set back."""
-        newest, used = self.timing[camera].last_stamp_ns, self._last_used_ns
-        back = newest is not None and newest - stamp_ns > JUMP_BACK_NS
+        newest = self.timing[camera].last_stamp_ns
         shift_ns = self._clocks.shifts_ns.get(camera, 0) if self.compensate else 0
-        stamp_ns -= shift_ns
-        if back and used is not None and newest is not None:
-            # ahead of the rig before, or behind it: this camera does not tell the rig's time
-            astray = used - stamp_ns <= JUMP_BACK_NS or used - newest + shift_ns > JUMP_BACK_NS
-        else:
-            astray = False
-        if astray:
-            self._set_back_alone(camera, stamp_ns)
-        elif back or self._left_in_the_past(camera, stamp_ns, now_ns):
+        if newest is not None and newest - stamp_ns > JUMP_BACK_NS:
+            if self._leaves_the_rig_behind(newest - shift_ns, stamp_ns - shift_ns):
+                self._reset()
+            else:
+                self._set_back_alone(camera, stamp_ns - shift_ns)
+        elif self._left_in_the_past(camera, stamp_ns - shift_ns, now_ns):
             self._reset()
+
+    def _leaves_the_rig_behind(self, before_ns: int, stamp_ns: int) -> bool:
+        """Whether a camera that was with the rig before is not any more, by the last set's stamp.
+
+        One that was behind before, or is with the rig only now, does not tell the rig's time.
+        """
+        used = self._last_used_ns
+        return used is None or used - before_ns <= JUMP_BACK_NS < used - stamp_ns
 
     def _set_back_alone(self, camera: str, stamp_ns: int) -> None:
         """The camera's clock was not the rig's, and has been set back: the rig goes on."""
