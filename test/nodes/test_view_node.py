@@ -16,6 +16,8 @@ from scipy.spatial.transform import Rotation
 from sensor_msgs.msg import CompressedImage, Image
 from viewer_process import end, free_ports, refused, view
 
+from mvssm_ros.bags.message_types import ros_type_name
+from mvssm_ros.bags.writer import BagWriter
 from mvssm_ros.msg import (
     CameraCalibration,
     CameraStatus,
@@ -26,7 +28,6 @@ from mvssm_ros.msg import (
     RigStatus,
 )
 from mvssm_ros.nodes import qos
-from mvssm_ros.bags.writer import BagWriter
 from mvssm_ros.viewing import health
 
 from .conftest import stamp, standing_person
@@ -221,7 +222,9 @@ def bag(tmp_path):
         "/cam1/image_raw/compressed": CompressedImage,
         "/elsewhere/image_raw": Image,
     }
-    topics = {t: written.connection(t, kind, qos.answer_qos()) for t, kind in kinds.items()}
+    topics = {
+        t: written.connection(t, ros_type_name(kind), qos.answer_qos()) for t, kind in kinds.items()
+    }
     for index in range(10):
         people = [someone("p0001", 0.05 * index)] + [someone("p0002", -1.0)] * (index < 5)
         answer = PersonArray(skeleton="panoptic15", cameras=cameras, cameras_used=15, people=people)
@@ -298,7 +301,7 @@ def test_an_sqlite3_bag_is_shown_too(world, bag, tmp_path):
 def test_a_bag_with_nothing_to_show_is_told_in_one_line(world, tmp_path):
     folder = tmp_path / "empty"
     written = BagWriter(folder)
-    written.connection("/somewhere", RigCalibration, qos.answer_qos())
+    written.connection("/somewhere", ros_type_name(RigCalibration), qos.answer_qos())
     written.close()
     assert "nothing to show" in refused(view(world, str(folder), "--save", str(tmp_path / "x.rrd")))
 
