@@ -31,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lost-cameras", nargs="+", default=[], metavar="CAMERA",
                         help="cameras that send nothing; the parameter lost_cameras of the node"
                         " sim_rig changes it while it runs")  # fmt: skip
+    parser.add_argument("--lost-from", type=float, default=0.0, metavar="S",
+                        help="second from which they are lost (default: the beginning)")  # fmt: skip
+    parser.add_argument("--lost-until", type=float, default=0.0, metavar="S",
+                        help="second at which they come back (default: never)")  # fmt: skip
     parser.add_argument("--write-rig", metavar="FILE",
                         help="write the rig file of the scenario's cameras, and end")  # fmt: skip
 
@@ -48,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     }
     if args.lost_cameras:
         given["lost_cameras"] = f"[{', '.join(args.lost_cameras)}]"
+        given["lost_from"] = _seconds("--lost-from", args.lost_from)
+        given["lost_until"] = _seconds("--lost-until", args.lost_until)
     os.environ.setdefault(_PROFILE, str(share_dir() / "config" / "fastdds_shm.xml"))
     try:
         from mvssm_ros.nodes.sim_rig_node import main

@@ -48,6 +48,8 @@ _PARAMETERS = {
     "rate": (0.0, "Sets of images a second; 0: as the scenario says."),
     "content": ("keypoints", "keypoints (of a 2D detector with noise) or images (rendered)."),
     "duration": (0.0, "Seconds of the scenario, then the node ends; 0: until it is stopped."),
+    "lost_from": (0.0, "Second of the scenario from which the lost_cameras of the start are lost."),
+    "lost_until": (0.0, "Second at which they come back; 0: never."),
     "lockstep": (False, "Send the next set only after 'people' has answered the last one."),
     "answer_within_s": (30.0, "With lockstep: go on without an answer after this time."),
     "subscribers_within_s": (60.0, "With lockstep: fail unless all are subscribed to by then."),
@@ -74,6 +76,7 @@ class SimRigNode(Node):
         self._simulator = Simulator(scenario, values["seed"], values["rate"] or None)
         self._entries = list(scenario.rig.cameras.values())
         self._lost: tuple[str, ...] = ()
+        self._lost_s = (values["lost_from"], values["lost_until"] or math.inf)  # from, until
         self._declare_lost_cameras()
         draws = values["content"] == "images"
         self._renderer = (
@@ -177,8 +180,9 @@ class SimRigNode(Node):
         moment = self._simulator.moment(number)
         keypoints, seen = self._simulator.keypoints(moment)
         self._transforms.publish(self._simulator.arm_frames(moment), stamp_ns)
+        lost = self._lost_at(number / self._rate_hz)
         for view, (entry, camera) in enumerate(zip(self._entries, self._cameras)):
-            if entry.name in self._lost:
+            if entry.name in lost:
                 continue
             shown = self._renderer.paint(moment, view) if self._renderer else keypoints[view]
             camera.publish(shown, stamp_ns)
@@ -188,7 +192,7 @@ class SimRigNode(Node):
         )
         names = [entry.name for entry in self._entries]
         self._truth.publish(
-            ground_truth_msg(moment, self._simulator.names, seen, names, self._lost, header)
+            ground_truth_msg(moment, self._simulator.names, seen, names, lost, header)
         )
         if self._values["frames_file"]:
             self._sent.append((stamp_ns, number))
@@ -231,8 +235,13 @@ class SimRigNode(Node):
                 return SetParametersResult(successful=False, reason=problem)
         for parameter in changes:
             self._lost = tuple(name for name in parameter.value if name)
+            self._lost_s = (0.0, math.inf)
             self.get_logger().info(f"lost cameras: {', '.join(self._lost) or 'none'}")
         return SetParametersResult(successful=True)
+
+    def _lost_at(self, second: float) -> tuple[str, ...]:
+        begin, end = self._lost_s
+        return self._lost if begin <= second < end else ()
 
     def _misnamed(self, names: list[str]) -> str:
         known = [entry.name for entry in self._entries]
@@ -279,11 +288,16 @@ def _check(values: dict[str, Any]) -> None:
         )
     if values["seed"] < 0:
         raise UserError(f"parameter 'seed' is {values['seed']}, expected 0 or more")
-    for name, most in (("rate", 120.0), ("duration", 1e6)):
+    for name, most in (("rate", 120.0), ("duration", 1e6), ("lost_from", 1e6), ("lost_until", 1e6)):
         if not 0 <= values[name] <= most:
             raise UserError(
                 f"parameter '{name}' is {values[name]:g}, expected 0 to {most:g}; 0 is the default"
             )
+    if 0 < values["lost_until"] <= values["lost_from"]:
+        raise UserError(
+            f"parameter 'lost_until' is {values['lost_until']:g}, expected more than 'lost_from',"
+            f" {values['lost_from']:g}, or 0 for never"
+        )
 
 
 def main(args: list[str] | None = None) -> int:

@@ -197,6 +197,20 @@ def test_cameras_are_lost_and_found_again_while_it_runs(world):
     remove(world, node)
 
 
+def test_cameras_are_lost_for_the_seconds_that_were_asked_for(world, tmp_path):
+    heard, _, truths = hear_rig(world)
+    numbers = run_in_lockstep(
+        world, tmp_path, heard, scenario="crossing", duration=1.0,
+        lost_cameras=["cam2", "cam4"], lost_from=0.3, lost_until=0.6,
+    )  # fmt: skip
+    world.spin_until(
+        lambda: len(truths) == 10 and all(len(heard[n]) == 10 for n in ("cam1", "cam5"))
+    )
+    for name in ("cam2", "cam4"):
+        assert [numbers[ns(message)] for message in heard[name]] == [0, 1, 2, 6, 7, 8, 9]
+    assert [t.cameras_used for t in truths] == [0b11111] * 3 + [0b10101] * 3 + [0b11111] * 4
+
+
 def test_what_is_read_at_the_start_cannot_be_changed(world):
     add(world, scenario="crossing")
     service = world.tester.create_client(SetParameters, "/sim_rig/set_parameters")
@@ -275,6 +289,7 @@ def test_without_tf2_there_are_no_transforms_and_it_is_said_once(world, monkeypa
         ({"seed": -1}, ["'seed'", "-1"]),
         ({"rate": -2.0}, ["'rate'", "-2"]),
         ({"duration": float("nan")}, ["'duration'", "nan"]),
+        ({"lost_from": 5.0, "lost_until": 5.0}, ["'lost_until'", "5", "'lost_from'"]),
         ({"lost_cameras": ["left"]}, ["'lost_cameras'", "'left'", "cam1"]),
     ],
 )
