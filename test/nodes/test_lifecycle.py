@@ -28,7 +28,8 @@ TRANSITIONS = {  # name: (from, to)
     "cleanup": ("inactive", "unconfigured"),
 }
 CLEANUPS = 40
-GROWTH_MIB = 10.0  # of the memory between cleanups 11 to 20 and the last ten, on average
+GROWTH_MIB = 20.0  # of the memory between cleanups 11 to 20 and the last ten, on average; the
+# networks that lie between would be 60, and memory comes in steps where other tests ran before
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -187,6 +188,9 @@ def test_shutdown_from_every_state_frees_everything(driver, path_there):
         driver.send_until_answered()
     assert driver.node.trigger_shutdown() == SUCCESS
     assert driver.state == "finalized"
+    driver.world.spin_for(
+        0.1
+    )  # rclpy's executor holds callbacks that it has found ready until then
     gc.collect()
     assert driver.left_over == 0
     assert not [thread for thread in threading.enumerate() if thread.name == "inference"]

@@ -44,6 +44,11 @@ def seen(picture: np.ndarray, name: str) -> np.ndarray:
     return pixels_of(part(picture, *PEOPLE), person_color(name))
 
 
+def listeners(world, topic: str) -> set[str]:
+    """Names of the nodes that subscribe to a topic."""
+    return {i.node_name for i in world.tester.get_subscriptions_info_by_topic(topic)}
+
+
 def center_px(picture: np.ndarray, name: str) -> np.ndarray:
     return np.argwhere(seen(picture, name)).mean(0)
 
@@ -88,7 +93,7 @@ def test_people_are_seen_in_the_browser_move_and_go(world, living, page, tmp_pat
 def test_a_recorded_bag_is_played_in_the_browser(world, living, page, tmp_path):
     bag, port = tmp_path / "bag", free_ports()
     recorder = living.start("recorder_node", bag=str(bag))
-    world.spin_until(lambda: world.tester.count_subscribers("people") == 2)
+    world.spin_until(lambda: "recorder" in listeners(world, "people"))
     heard = len(world.answers)
     world.spin_until(lambda: len(world.answers) > heard + 25)
     recorder.stop()
