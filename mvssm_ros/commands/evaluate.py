@@ -69,6 +69,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=float, default=60.0, help="of each crowd, with --tracking (default: 60)"
     )
     parser.add_argument(
+        "--start-from-tracks",
+        action="store_true",
+        help="with --tracking: also let the network look where the tracker expects people",
+    )
+    parser.add_argument(
         "--covariance",
         action="store_true",
         help="instead: errors against what the network's and the calibrated covariances say",

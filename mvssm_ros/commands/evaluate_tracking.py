@@ -45,6 +45,10 @@ def report(args: argparse.Namespace, crowds: list[int]) -> tuple[str, dict]:
         recording = tracking.record(predictor, crowd, bar)
         for name, make in trackers().items():
             rows.append({"people": people, "tracker": name, **tracking.evaluate(make(), recording)})
+        if args.start_from_tracks:
+            expected = tracking.record(predictor, crowd, follow=Tracker())
+            figures = tracking.evaluate(Tracker(), expected)
+            rows.append({"people": people, "tracker": "kalman, network starts from it", **figures})
     delays = [
         {"filter": kind, "rate_hz": rate, "trunk_ms": trunk, "ends_ms": ends}
         for kind in FILTERS

@@ -12,11 +12,15 @@ def test_a_small_crowd_is_followed_and_the_figures_written(tmp_path, capsys):
     pytest.importorskip("motmetrics")
     out = tmp_path / "figures.json"
     words = ["evaluate", "--tracking", "--people", "2", "--seconds", "2", "--json", str(out)]
-    assert main(words) == 0
+    assert main([*words, "--start-from-tracks"]) == 0
     said = capsys.readouterr().out
     figures = json.loads(out.read_text())
     by_name = {row["tracker"]: row for row in figures["crowds"]}
+    started = by_name.pop("kalman, network starts from it")
     assert by_name.keys() == {"none", "one_euro", "kalman", "nearest pose"}
+    assert started["mpjpe_mm"] != by_name["kalman"]["mpjpe_mm"]
+    assert started["missed"] <= by_name["kalman"]["missed"] + 5
+    assert started["network_ms"] > 0
     assert by_name["kalman"]["switches"] == 0
     delays = {(d["filter"], d["rate_hz"]): d["trunk_ms"] for d in figures["delays"]}
     assert abs(delays["none", 30.0]) < 5

@@ -37,6 +37,7 @@ def recording():
         np.round(1e9 * times_s).astype(np.int64),
         truth,
         np.ones((200, 3), bool),
+        network_ms=0.0,
     )
 
 
