@@ -129,7 +129,7 @@ def test_silent_cameras_are_stale_and_told_together(room, heard):
     assert silent.level == DiagnosticStatus.STALE
     assert "nothing more comes on '/cam1/keypoints'" in silent.message
     keep_sending(world, rig, newest(world, lambda s: s.level == RigStatus.OK))
-    assert len(world.said("silent problem is over", level=INFO)) == 2
+    world.spin_until(lambda: len(world.said("silent problem is over", level=INFO)) == 2)
 
 
 def test_with_too_few_cameras_nobody_can_be_seen(room, heard):
