@@ -128,7 +128,10 @@ class BagReader:
 
     def _broken(self, error: Exception) -> UserError:
         what = " ".join(str(error).split()) or type(error).__name__
-        return UserError(f"{self._where} cannot be read: {what}")
+        remedy = ""
+        if "magic" in what:  # of the file's end
+            remedy = "; its recording was broken off: mend it with 'mcap recover' (mcap.dev)"
+        return UserError(f"{self._where} cannot be read: {what}{remedy}")
 
 
 def _topics(connections: list[Any]) -> dict[str, BagTopic]:

@@ -43,7 +43,7 @@ class BagWriter:
         if single and single != chosen:
             raise UserError(f"bag {path}: its name says {single}, the storage is to be {chosen}")
         if path.exists():
-            raise UserError(f"bag {path} exists already; give another folder, or remove it")
+            raise UserError(f"bag {path} exists already; give another name, or remove it")
         self.path = path
         self._scratch = path.with_name(f"{path.stem}.part") if single else None
         if self._scratch is not None and self._scratch.exists():

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     topics = rig_topics(load_rig(args.rig)) if args.rig else args.topics
     out = Path(args.out).absolute()
     if out.exists():
-        raise UserError(f"bag {args.out} exists already; give another folder, or remove it")
+        raise UserError(f"bag {args.out} exists already; give another name, or remove it")
     try:
         from mvssm_ros.nodes.recorder_node import main
     except ImportError as error:

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0,
                         help="other people, other noise (default: %(default)s)")  # fmt: skip
     parser.add_argument("--rate", type=float, default=0.0, metavar="HZ",
-                        help="sets of images a second (default: the scenario's)")  # fmt: skip
+                        help="sets of images a second (default, and 0: the scenario's)")  # fmt: skip
     parser.add_argument("--content", choices=("keypoints", "images"), default="keypoints",
                         help="what the cameras' topics carry (default: %(default)s)")  # fmt: skip
     parser.add_argument("--duration", type=float, default=0.0, metavar="S",
@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
         "content": args.content,
         "duration": _seconds("--duration", args.duration),
     }
+    if (args.lost_from or args.lost_until) and not args.lost_cameras:
+        raise UserError("--lost-from and --lost-until need --lost-cameras: say which are lost")
     if args.lost_cameras:
         given["lost_cameras"] = f"[{', '.join(args.lost_cameras)}]"
         given["lost_from"] = _seconds("--lost-from", args.lost_from)

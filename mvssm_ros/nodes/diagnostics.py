@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mvssm_ros.nodes.camera_input import CameraInput
 
 _RATE_WINDOW_S = 5.0
+_SAFE_RATE_HZ = 3.0  # below this people who walk may change places between two sets
 # The state of a camera by the kind of its problem; the first that it has counts.
 _STATES = {
     camera_input.CALIBRATION: CameraStatus.NO_CALIBRATION,
@@ -62,6 +63,7 @@ class PipelineCounts:
     latest_people: int | None = None  # seen in the latest set; None: that is long ago
     times: StageTimes = field(default_factory=StageTimes)
     answered_s: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    overwritten_s: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=100))
 
     @property
     def processed(self) -> int:
@@ -74,6 +76,27 @@ class PipelineCounts:
         self.complete += complete
         self.partial += not complete
         self.answered_s.append(now_s)
+
+    def note_overwritten(self, total: int, now_s: float) -> None:
+        """How many sets have been overwritten by now."""
+        self.overwritten = total
+        self.overwritten_s.append((now_s, total))
+
+    def too_slow(self, now_s: float) -> str:
+        """What is wrong where, for five seconds, most sets have been overwritten, and those that
+        were answered are too few to tell people apart; else nothing."""
+        before = [total for t, total in self.overwritten_s if now_s - t >= _RATE_WINDOW_S - 0.5]
+        rate_hz = self.rate_hz(now_s)
+        if not before or rate_hz is None or rate_hz >= _SAFE_RATE_HZ:
+            return ""
+        dropped_hz = (self.overwritten - before[-1]) / _RATE_WINDOW_S
+        if dropped_hz <= rate_hz:
+            return ""
+        return (
+            f"inference is too slow for the cameras: {rate_hz:.1f} of {rate_hz + dropped_hz:.0f}"
+            " sets a second are answered, and people may exchange their ids; lower the cameras'"
+            " rate, or give the node more of the machine"
+        )
 
     def rate_hz(self, now_s: float) -> float | None:
         """Answers a second over the last five seconds; None if there were fewer than two."""

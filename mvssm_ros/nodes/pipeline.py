@@ -210,7 +210,9 @@ class Pipeline:
         if waited and not self._worker.busy:
             self._last_set_s = self._counts.latest_people = None
             self._parts.answers.give_up()
-        self._counts.overwritten = self._worker.overwritten
+        self._counts.note_overwritten(self._worker.overwritten, time.monotonic())
+        slow = self._counts.too_slow(time.monotonic())
+        self._problems.set("slow", bool(slow), slow)
         states = [camera_state(camera, self._sync, now_ns) for camera in self._cameras]
         self._watch_sets(states)
         self._publish_status(states, misfits)

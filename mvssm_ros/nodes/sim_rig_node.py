@@ -110,7 +110,8 @@ class SimRigNode(Node):
         self._sent_s = 0.0
         self._exit_code: int | None = None
         self.get_logger().info(
-            f"scenario {scenario.name}, seed {values['seed']}: {', '.join(self._simulator.names)}"
+            f"scenario {scenario.name}, seed {values['seed']}:"
+            f" {', '.join(self._simulator.names) or 'nobody'}"
             f" before {', '.join(e.name for e in self._entries)}, {self._rate_hz:g} sets of"
             f" {values['content']} a second"
         )

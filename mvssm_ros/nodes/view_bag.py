@@ -35,12 +35,12 @@ def show_bag(bag: Path, messages: ViewMessages) -> int:
     count = 0
     try:
         with AnyReader([bag], default_typestore=message_types()) as reader:
-            _check(reader.connections, bag)
-            for message in _first(reader, _PEOPLE, _STATUS):
+            connections = _of_one_node(reader.connections, bag)
+            for message in _first(reader, connections, _PEOPLE, _STATUS):
                 names = message.cameras
                 messages.scene.name_cameras(n if isinstance(n, str) else n.name for n in names)
-            readers = {c.id: _reader(c, messages) for c in reader.connections}
-            wanted = [c for c in reader.connections if readers[c.id] is not None]
+            readers = {c.id: _reader(c, messages) for c in connections}
+            wanted = [c for c in connections if readers[c.id] is not None]
             for connection, _, raw in reader.messages(wanted):
                 readers[connection.id](reader.deserialize(raw, connection.msgtype))
                 count += 1
@@ -53,12 +53,15 @@ def show_bag(bag: Path, messages: ViewMessages) -> int:
     return count
 
 
-def _check(connections: Any, bag: Path) -> None:
-    topics = sorted({c.topic for c in connections if c.msgtype == _PEOPLE})
+def _of_one_node(connections: Any, bag: Path) -> list[Any]:
+    """All but other PersonArrays (e.g. ground_truth) than those on a topic `people`."""
+    topics = {c.topic for c in connections if c.msgtype == _PEOPLE}
+    if len(topics) > 1:
+        topics = {topic for topic in topics if topic.split("/")[-1] == "people"} or topics
     if len(topics) > 1:
         raise UserError(
-            f"the bag {bag} has the people of several nodes ({', '.join(topics)}); take one of them"
-            " out into a bag of its own (ros2 bag convert)"
+            f"the bag {bag} has the people of several nodes ({', '.join(sorted(topics))}), and only"
+            " one's can be shown: record one of them alone (mvssm record --topics)"
         )
     if not topics and not any(c.msgtype == _STATUS or c.msgtype in _IMAGES for c in connections):
         found = ", ".join(sorted({c.msgtype for c in connections})) or "nothing"
@@ -66,13 +69,14 @@ def _check(connections: Any, bag: Path) -> None:
             f"the bag {bag} has nothing to show: expected {_PEOPLE}, {_STATUS} or images, found"
             f" {found}"
         )
+    return [c for c in connections if c.msgtype != _PEOPLE or c.topic in topics]
 
 
-def _first(reader: Any, *kinds: str) -> Iterator[Any]:
+def _first(reader: Any, connections: list[Any], *kinds: str) -> Iterator[Any]:
     """The first message of each of these types, where there is one."""
     for kind in kinds:
-        connections = [c for c in reader.connections if c.msgtype == kind]
-        for connection, _, raw in reader.messages(connections) if connections else ():
+        chosen = [c for c in connections if c.msgtype == kind]
+        for connection, _, raw in reader.messages(chosen) if chosen else ():
             yield reader.deserialize(raw, connection.msgtype)
             break
 

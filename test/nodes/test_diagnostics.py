@@ -9,6 +9,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from mvssm_ros.msg import CameraStatus, RigStatus
+from mvssm_ros.nodes.diagnostics import PipelineCounts
 
 from .conftest import INFO, ring_of_cameras, standing_person
 from .test_pose_node import call, send_sets, start
@@ -196,3 +197,23 @@ def test_switched_off_is_said(room):
     world.spin_until(newest(world, lambda s: "Switched off" in s.summary))
     assert world.status[-1].level == RigStatus.WARN
     assert {c.state for c in world.status[-1].cameras} == {CameraStatus.WAITING}
+
+
+def test_too_few_answers_of_too_many_sets_is_told():
+    counts = PipelineCounts()
+    for second in range(12):  # two answered and eight overwritten
+        for half in (0.0, 0.5):
+            counts.note_answer(1, True, second + half)
+        counts.note_overwritten(8 * second, second + 0.6)
+        told = counts.too_slow(second + 0.6)
+        assert bool(told) == (second >= 5), second
+    assert "2.0 of 10 sets a second" in told
+
+
+def test_many_overwritten_sets_are_well_where_enough_are_answered():
+    counts = PipelineCounts()
+    for second in range(12):
+        for part in range(5):
+            counts.note_answer(1, True, second + part / 5)
+        counts.note_overwritten(25 * second, second + 0.9)
+        assert not counts.too_slow(second + 0.9)

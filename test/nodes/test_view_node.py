@@ -306,6 +306,33 @@ def test_a_bag_with_nothing_to_show_is_told_in_one_line(world, tmp_path):
     assert "nothing to show" in refused(view(world, str(folder), "--save", str(tmp_path / "x.rrd")))
 
 
+@pytest.mark.parametrize(
+    ("others", "said"), [("/ground_truth", "messages of"), ("/robot2/people", "several nodes")]
+)
+def test_of_several_the_people_are_shown(world, bag, tmp_path, others, said):
+    """What `mvssm record` makes beside a simulated rig has the truth too."""
+    both = tmp_path / "both"
+    written = BagWriter(both)
+    kind = ros_type_name(PersonArray)
+    topics = {t: written.connection(t, kind, qos.answer_qos()) for t in ("/people", others)}
+    for index in range(3):
+        people = PersonArray(skeleton="panoptic15", people=[someone("p0001", 0.1 * index)])
+        people.header.stamp = stamp(index)
+        truth = PersonArray(skeleton="panoptic15", people=[someone("anna", 0.1 * index)])
+        truth.header.stamp = stamp(index)
+        for topic, message in zip(topics.values(), (people, truth), strict=True):
+            written.write(topic, stamp_ns(index), serialize_message(message))
+    written.close()
+    file = tmp_path / "both.rrd"
+    process = view(world, str(both), "--save", str(file))
+    output, _ = process.communicate(timeout=100)
+    assert said in output
+    if process.returncode == 0:
+        rows = rows_of(file)
+        assert len(values_at(rows, "/world/people/p0001/joints", "Points3D:positions")) == 3
+        assert not values_at(rows, "/world/people/anna/joints", "Points3D:positions")
+
+
 def test_a_damaged_bag_is_told_in_one_line(world, bag, tmp_path):
     (data,) = bag.glob("*.mcap")
     data.write_bytes(data.read_bytes()[:2000])
