@@ -17,7 +17,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 # The CPU build, and never silently the CUDA one of several GB, which a bare "torch" would bring.
 TORCH  ?= torch==2.13.0+cpu
-# Tests at the same time; those in real time come one after the other
+# Tests at the same time; those in real time come in two groups, each one after the other
 JOBS   ?= 2
 # More arguments for the command that the target runs, e.g. make test ARGS="-k triangulation -x"
 ARGS   ?=

@@ -13,15 +13,20 @@ import torch
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-_REAL_TIME = ("demo", "faults", "nodes", "soak", "launch")  # folders of tests that time can break
+# Folders of tests that time can break: each group's run one after the other.
+_REAL_TIME = {
+    "nodes": "nodes",
+    **dict.fromkeys(("demo", "faults", "launch", "soak"), "processes and faults"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With pytest-xdist: tests that run in real time one after the other, the others by file."""
+    """With pytest-xdist: two groups of tests that run in real time, which mostly wait, and the others
+    by file."""
     for item in items:
         folder = item.path.relative_to(CHECKOUT / "test").parts[0]
-        real_time = folder in _REAL_TIME or "soak" in item.path.name
-        item.add_marker(pytest.mark.xdist_group("real time" if real_time else item.path.name))
+        group = _REAL_TIME.get("soak" if "soak" in item.path.name else folder, item.path.name)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")
