@@ -3,7 +3,8 @@
 Every set: everybody is predicted to its stamp (`body_filter`), the bodies are shared out among them
 (`association`), those who got one are corrected by it. What is left over and is nobody's second
 body becomes somebody new, tentative until seen often enough. Who is not seen coasts where the
-prediction says, ever less sure, and is then given up. Ids are never used again.
+prediction says, ever less sure, and is then given up. Ids are never used again; but somebody new who
+is built as one who still coasts, not far away, is that one, who went where nobody foresaw.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import numpy as np
 from mvssm_ros.tracking import body_filter
 from mvssm_ros.tracking.association import assign, is_twin
 from mvssm_ros.tracking.body_filter import N_JOINTS, Array
+from mvssm_ros.tracking.build import ALONE_M, Build, who_came_back
 from mvssm_ros.tracking.identity import Body, TrackedBody, TrackState
 from mvssm_ros.tracking.one_euro import OneEuro
 from mvssm_ros.tracking.support import Support
 
 FILTERS = ("none", "one_euro", "kalman")
+_COME_BACK_M = 0.7  # from where one was last seen, and what the speed allows besides
+_NOBODY = 0  # number of a track whose id somebody else has now
 _STAND_BACK = 4.0  # cost by which a tentative person gives way to a confirmed one
 
 
@@ -51,6 +55,8 @@ class _Track:
     body: Body  # as last seen
     index: int  # of it in the latest set, -1: not seen
     smoother: OneEuro = field(default_factory=OneEuro)
+    build: Build = field(default_factory=Build)
+    first_m: Array = field(default_factory=lambda: np.full(3, np.nan))  # where first seen
 
 
 class Tracker:
@@ -112,6 +118,7 @@ class Tracker:
         matched = self._match(joints, covariance, stamp_ns)
         self._see(matched, bodies, joints, covariance, stamp_ns)
         self._begin(matched, bodies, joints, covariance, stamp_ns)
+        self._recognise()
         return self._report_and_forget(stamp_ns)
 
     def reset(self) -> list[TrackedBody]:
@@ -179,9 +186,42 @@ class Tracker:
             self._count += 1
             support = Support()
             support.add(bodies[k].agreed, 0, self.confirm_sets)
-            self._tracks.append(_Track(self._count, stamp_ns, stamp_ns, support, bodies[k], k))
+            track = _Track(self._count, stamp_ns, stamp_ns, support, bodies[k], k)
+            track.first_m = _place(bodies[k])
+            self._tracks.append(track)
         if new:
             self._motion = self._motion.join(body_filter.begin(joints[new], covariance[new]))
+
+    def _recognise(self) -> None:
+        """Measure who is seen and has nobody near; give somebody new the id of whom they are."""
+        seen = [t for t in self._tracks if t.index >= 0]
+        places = np.array([_place(t.body) for t in seen]).reshape(-1, 3)
+        for i, track in enumerate(seen):
+            near = np.linalg.norm(places - places[i], axis=-1) < ALONE_M
+            if near.sum() <= 1:  # the person alone
+                track.build.add(track.body.joints_m)
+        gone = {i: t for i, t in enumerate(self._tracks) if t.index < 0 and t.support.confirmed}
+        for track in seen:
+            if not track.support.confirmed:
+                continue
+            within = {i: t.build for i, t in gone.items() if self._may_be(track, t)}
+            who = who_came_back(track.build, within)
+            if who is None:
+                continue
+            old = gone.pop(who)
+            track.number, track.first_ns = old.number, old.first_ns
+            track.first_m, track.build = old.first_m, old.build.join(track.build)
+            old.number = _NOBODY
+        kept = np.flatnonzero([t.number != _NOBODY for t in self._tracks])
+        if len(kept) < len(self._tracks):
+            self._tracks = [self._tracks[i] for i in kept]
+            self._motion = self._motion.take(kept)
+
+    def _may_be(self, new: _Track, gone: _Track) -> bool:
+        """Whether somebody new came after one was last seen, and from where one was then."""
+        silent_s = (new.first_ns - gone.last_ns) * 1e-9
+        away_m = np.linalg.norm(new.first_m - _place(gone.body))
+        return silent_s > 0 and bool(away_m <= _COME_BACK_M + self.max_speed_m_s * silent_s)
 
     def _report_and_forget(self, stamp_ns: int) -> list[TrackedBody]:
         velocity, velocity_cov = body_filter.body_velocity(self._motion)
@@ -244,3 +284,8 @@ class Tracker:
             velocity,
             velocity_cov,
         )
+
+
+def _place(body: Body) -> Array:
+    """[3] m: the middle of the joints that are known."""
+    return np.asarray(np.nanmean(body.joints_m, axis=0))

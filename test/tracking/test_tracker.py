@@ -271,3 +271,39 @@ def test_whatever_comes_ids_are_unique_and_lost_once_and_bodies_used_once(sets, 
         for t in now:
             known_joints = np.isfinite(t.body.joints_m[:, 0])
             assert np.isfinite(t.body.covariance_m2[known_joints]).all()
+
+
+def after_going_astray(scale, agreed=True, away_m=1.2):
+    """States after two people have stood 0.7 m apart, one was not found for half a second and
+    somebody `scale` times as large is found `away_m` further, where the other one has gone too."""
+    rng = np.random.default_rng(0)
+    tracker = Tracker()
+    for tick in range(20):
+        tracker.update([at(0.0, rng=rng), at(0.7, rng=rng)], tick * 100 * MS)
+    for tick in range(20, 25):
+        tracker.update([at(0.7, -0.15 * (tick - 19), rng=rng)], tick * 100 * MS)
+    for tick in range(25, 31):
+        place = np.array([0.0, -away_m, 0.0])
+        new = replace(body(scale * STAND + place, rng=rng), agreed=agreed)
+        tracked = tracker.update([at(0.7, -0.9, rng=rng), new], tick * 100 * MS)
+    return states(tracked)
+
+
+def test_who_is_found_where_nobody_foresaw_is_known_by_the_build():
+    found = after_going_astray(1.0)
+    assert found == {1: TrackState.CONFIRMED, 2: TrackState.CONFIRMED}
+
+
+@pytest.mark.parametrize("scale", [0.8, 1.25])
+def test_somebody_of_another_build_is_somebody_new(scale):
+    found = after_going_astray(scale)
+    assert found == {1: TrackState.COASTING, 2: TrackState.CONFIRMED, 3: TrackState.CONFIRMED}
+
+
+def test_who_is_too_far_away_to_have_come_is_somebody_new():
+    assert after_going_astray(1.0, away_m=4.0)[3] == TrackState.CONFIRMED
+
+
+def test_whom_the_cameras_disagree_about_takes_nobodys_id():
+    found = after_going_astray(1.0, agreed=False)
+    assert found == {1: TrackState.COASTING, 2: TrackState.CONFIRMED, 3: TrackState.TENTATIVE}
