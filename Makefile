@@ -17,8 +17,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 # The CPU build, and never silently the CUDA one of several GB, which a bare "torch" would bring.
 TORCH  ?= torch==2.13.0+cpu
-# Tests at the same time; those in real time come in two groups, each one after the other
-JOBS   ?= 2
+# Tests at the same time; those in real time come in two groups, each one after the other (test/conftest.py)
+JOBS   ?= 3
 # More arguments for the command that the target runs, e.g. make test ARGS="-k triangulation -x"
 ARGS   ?=
 
@@ -81,7 +81,7 @@ benchmark: setup  ## time every stage
 # ---- checks ----
 
 test: setup  ## run the tests (those that need data which is absent say so and skip)
-	@$(BIN)/pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) $(ARGS)
 
 test-packaging: setup  ## check pip install, pip install -e and colcon build in fresh environments (minutes)
 	@$(BIN)/pytest -m packaging test/packaging $(ARGS)

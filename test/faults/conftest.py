@@ -219,6 +219,16 @@ class Trial:
         cameras = self.world.status[-1].cameras if self.world.status else []
         return next((c.state for c in cameras if c.name == camera), -1)
 
+    def wait_for_count(self, camera: str, counter: str) -> None:
+        """Until rig_status, which comes once a second, has counted this of the camera."""
+
+        def counted() -> bool:
+            cameras = self.world.status[-1].cameras
+            return any(c.name == camera and getattr(c, counter) > 0 for c in cameras)
+
+        self.world.spin_until(counted)
+        self._status_after = self.world.status[-1]
+
     def record(
         self,
         fault: str,

@@ -259,8 +259,12 @@ def test_a_signal_ends_the_process_in_the_middle_of_a_refinement(world, tmp_path
         publish(world, walk(truth, seed=3, seconds=6))
         for name in truth.cameras:
             world.publisher(Keypoints2DArray, f"/{name}/keypoints").wait_for_all_acked()
-        client.call_async(Trigger.Request())
-        world.spin_until(lambda: world.said("refining cam1, cam2, cam3, cam4", level=INFO))
+        at_work = client.call_async(Trigger.Request())
+        world.spin_for(0.5)
+        while at_work.done():  # refused: it had not read all keypoints yet
+            at_work = client.call_async(Trigger.Request())
+            world.spin_for(0.5)
+        assert world.said("refining cam1, cam2, cam3, cam4", level=INFO)
         process.send_signal(signal_number)
         assert process.wait(timeout=60) == 0
         output = process.stdout.read()
