@@ -16,6 +16,7 @@ from mvssm_ros.tracking.tracker import FILTERS, Tracker
 
 VIEWS = 5
 RATE_HZ = 10.0
+_TRUNK = [j for j, is_trunk in enumerate(TRUNK) if is_trunk]
 _ENDS = (5, 8, 11, 14)  # wrists and ankles
 
 
@@ -53,7 +54,7 @@ def report(args: argparse.Namespace, crowds: list[int]) -> tuple[str, dict]:
         {"filter": kind, "rate_hz": rate, "trunk_ms": trunk, "ends_ms": ends}
         for kind in FILTERS
         for rate in (10.0, 30.0)
-        for trunk, ends in [_delays(kind, rate)]
+        for trunk, ends in [tracking.delay_ms(Tracker(kind), rate, _TRUNK, _ENDS)]
     ]
     text = [
         f"Synthetic crowds, {VIEWS} views, {args.seconds:g} s at {RATE_HZ:g} Hz, full detector "
@@ -69,11 +70,3 @@ def report(args: argparse.Namespace, crowds: list[int]) -> tuple[str, dict]:
         ),
     ]
     return "\n".join(text), {"crowds": rows, "delays": delays}
-
-
-def _delays(kind: str, rate_hz: float) -> tuple[float, float]:
-    trunk = [j for j, is_trunk in enumerate(TRUNK) if is_trunk]
-    return (
-        tracking.delay_ms(lambda: Tracker(kind), rate_hz, trunk),
-        tracking.delay_ms(lambda: Tracker(kind), rate_hz, _ENDS),
-    )

@@ -214,19 +214,20 @@ class Trial:
                 worst = error if np.isnan(worst) else max(worst, error)
         return worst
 
-    def state(self, camera: str) -> int:
-        """The camera's state in the latest rig_status."""
-        cameras = self.world.status[-1].cameras if self.world.status else []
-        return next((c.state for c in cameras if c.name == camera), -1)
+    def wait_for_state(self, camera: str, state: int) -> None:
+        """Until rig_status, which comes once a second, says this state of the camera."""
+        self._wait_for(camera, lambda status: status.state == state)
 
     def wait_for_count(self, camera: str, counter: str) -> None:
-        """Until rig_status, which comes once a second, has counted this of the camera."""
+        """Until rig_status has counted this of the camera."""
+        self._wait_for(camera, lambda status: getattr(status, counter) > 0)
 
-        def counted() -> bool:
-            cameras = self.world.status[-1].cameras
-            return any(c.name == camera and getattr(c, counter) > 0 for c in cameras)
+    def _wait_for(self, camera: str, condition: Callable[[CameraStatus], bool]) -> None:
+        def holds() -> bool:
+            cameras = self.world.status[-1].cameras if self.world.status else []
+            return any(c.name == camera and condition(c) for c in cameras)
 
-        self.world.spin_until(counted)
+        self.world.spin_until(holds)
         self._status_after = self.world.status[-1]
 
     def record(

@@ -131,10 +131,10 @@ def test_tf_of_a_moving_camera_is_gone(on_robot):
     answers = answers_while(trial, WITHOUT_BAD)
     assert {a.cameras_used for a in answers[-8:]} == {WITHOUT_BAD}
     assert trial.worst_m(answers) < WRONG_M / 10
-    (line,) = trial.world.said(f"camera '{BAD}'", "'odom' to 'base_link'")
+    (line,) = trial.world.wait_for_words(f"camera '{BAD}'", "'odom' to 'base_link'")
     assert "publisher" in line
     assert "\n" not in line
-    assert trial.state(BAD) == CameraStatus.NO_CALIBRATION
+    trial.wait_for_state(BAD, CameraStatus.NO_CALIBRATION)
     robot.revive()
     recovered_s = trial.mend()
     (joint,) = (person.joints[2] for person in trial.world.answers[-1].people)
@@ -163,7 +163,7 @@ def test_tf_gives_nonsense(on_robot, name, spoil, said):
     answers = answers_while(trial, WITHOUT_BAD)
     assert {a.cameras_used for a in answers[-8:]} == {WITHOUT_BAD}
     assert trial.worst_m(answers) < WRONG_M / 10
-    (line,) = trial.world.said(f"camera '{BAD}'", "'odom' to 'base_link'", said)
+    (line,) = trial.world.wait_for_words(f"camera '{BAD}'", "'odom' to 'base_link'", said)
     assert "\n" not in line
     robot.spoil = None
     trial.record(name, answers, trial.mend())
@@ -186,7 +186,7 @@ def test_a_static_camera_is_moved(on_robot):
     assert trial.worst_m(answers[2:]) < EXACT_M
     (joint,) = (person.joints[2] for person in answers[-1].people)
     assert joint.view_mask == ALL
-    (line,) = trial.world.said("camera 'cam0'", "TF has a new place")
+    (line,) = trial.world.wait_for_words("camera 'cam0'", "TF has a new place")
     assert "moved by 0.100 m" in line
     trial.record("a static camera has moved: a new /tf_static", answers, None)
 
@@ -207,7 +207,7 @@ def test_a_calibration_in_millimetres(trial):
     answers = answers_while(trial, ALL)
     assert {a.cameras_used for a in answers} == {ALL}
     assert trial.worst_m(answers) < EXACT_M
-    (line,) = trial.world.said("a calibration is refused", "millimetres")
+    (line,) = trial.world.wait_for_words("a calibration is refused", "millimetres")
     assert "\n" not in line
     trial.record("a calibration message in millimetres", answers, trial.mend())
 

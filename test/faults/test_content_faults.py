@@ -88,9 +88,9 @@ def test_raw_images(world, rig_and_file, untrained_weights, name):
     answers = trial.inject({BAD: fault})
     assert len(answers) >= 5
     assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
-    (line,) = world.said(f"camera '{BAD}'", said)
+    (line,) = world.wait_for_words(f"camera '{BAD}'", said)
     assert "\n" not in line
-    assert trial.state(BAD) == CameraStatus.BAD_IMAGE
+    trial.wait_for_state(BAD, CameraStatus.BAD_IMAGE)
     trial.record(name, answers, trial.mend())
     trial.simulated.stop()
 
@@ -101,7 +101,7 @@ def test_truncated_jpeg(world, rig_and_file, untrained_weights):
     )
     answers = trial.inject({BAD: spoil(data=lambda m: m.data[: len(m.data) // 2])})
     assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
-    assert len(world.said(f"camera '{BAD}'", "cut short")) == 1
+    assert len(world.wait_for_words(f"camera '{BAD}'", "cut short")) == 1
     trial.record("truncated JPEG", answers, trial.mend())
     trial.simulated.stop()
 
@@ -117,8 +117,8 @@ def test_frozen_camera(trial):
 
     answers = trial.inject({BAD: freeze}, 8.0)
     assert trial.worst_m(answers) < WRONG_M
-    assert trial.world.said(f"camera '{BAD}'", "the same content again and again")
-    assert trial.state(BAD) == CameraStatus.FROZEN
+    trial.world.wait_for_words(f"camera '{BAD}'", "the same content again and again")
+    trial.wait_for_state(BAD, CameraStatus.FROZEN)
     trial.record("frozen image", answers, trial.mend())
 
 
@@ -137,11 +137,11 @@ def test_two_cameras_swapped(trial):
     answers = trial.inject_until(crossed_by, "do not see the same people")
     assert trial.worst_m(answers, certain=True) < WRONG_M
     assert len(answers[-1].people) == 1  # those who were known before tell which party is right
-    (line,) = trial.world.said("do not see the same people")
+    (line,) = trial.world.wait_for_words("do not see the same people")
     assert "cameras cam0, cam3 / cam1, cam2" in line
     assert "only those of cam0, cam3" in line
-    assert trial.world.said("camera 'cam1'", "left out")
-    assert trial.world.said("camera 'cam2'", "left out")
+    trial.world.wait_for_words("camera 'cam1'", "left out")
+    trial.world.wait_for_words("camera 'cam2'", "left out")
     trial.record("two cameras swapped", answers, trial.mend())
 
 
@@ -179,7 +179,7 @@ def test_camera_info_with_k_of_zeros(informed):
     answers = trial.inject({})
     assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
     assert trial.worst_m(answers) < WRONG_M
-    assert len(trial.world.said(f"camera '{BAD}'", "all zero")) == 1
+    assert len(trial.world.wait_for_words(f"camera '{BAD}'", "all zero")) == 1
     publish_info(trial.world, rig)
     trial.record("camera_info with K of zeros", answers, trial.mend())
 
@@ -201,7 +201,7 @@ def test_camera_info_changes(informed):
     answers = trial.inject({BAD: halve})
     assert trial.worst_m(answers) < WRONG_M
     assert answers[-1].cameras_used == ALL
-    (line,) = trial.world.said(f"camera '{BAD}'", "/camera_info' has changed")
+    (line,) = trial.world.wait_for_words(f"camera '{BAD}'", "/camera_info' has changed")
     assert "fx 500.0 to 250.0 px" in line
     publish_info(trial.world, rig)
     trial.record("camera_info changes mid-stream", answers, trial.mend())
@@ -228,7 +228,7 @@ def test_camera_bumped(trial):
 
     answers = trial.inject({BAD: bump}, 10.0)
     assert trial.worst_m(answers) < WRONG_M
-    assert trial.world.said(f"camera '{BAD}'", "left out")
-    assert trial.state(BAD) == CameraStatus.DISAGREES
+    trial.world.wait_for_words(f"camera '{BAD}'", "left out")
+    trial.wait_for_state(BAD, CameraStatus.DISAGREES)
     assert answers[-1].people[0].joints[2].view_mask & 0b0010 == 0
     trial.record("camera turned by 2 degrees", answers, trial.mend())

@@ -42,7 +42,7 @@ def fail_with(trial, error, times):
 def test_inference_fails(trial, name, error):
     fail_with(trial, error, times=5)
     answers = trial.inject({}, 4.0)
-    (logged,) = trial.world.said(str(error), level=ERROR)
+    (logged,) = trial.world.wait_for_words(str(error), level=ERROR)
     told = logged.splitlines()[0]
     assert str(error) in told
     assert ("Traceback" in logged) == (not isinstance(error, UserError))

@@ -80,8 +80,8 @@ def test_camera_process_killed_and_restarted(trial, start):
     assert len(answers) >= 3
     assert trial.worst_m(answers) < WRONG_M
     assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
-    assert trial.state(BAD) == CameraStatus.STALE
-    assert len(trial.world.said(f"camera '{BAD}'", "nothing more comes")) == 1
+    trial.wait_for_state(BAD, CameraStatus.STALE)
+    assert len(trial.world.wait_for_words(f"camera '{BAD}'", "nothing more comes")) == 1
     start(DRIVER)
     trial.record("camera process killed and restarted", answers, trial.healthy())
 
@@ -124,7 +124,7 @@ def test_disk_full_for_the_recorder(trial, start, tmp_path):
     assert {a.cameras_used for a in answers} == {ALL}
     world.spin_until(lambda: recorder.poll() is not None)
     assert recorder.returncode == 1
-    (line,) = world.said(str(bag), level=ERROR)
+    (line,) = world.wait_for_words(str(bag), level=ERROR)
     assert "\n" not in line
     assert "room" in line
     with next(bag.glob("*.mcap")).open("rb") as stream:

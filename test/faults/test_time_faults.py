@@ -36,8 +36,8 @@ def test_camera_silent(trial):
     answers = trial.inject({BAD: lambda tick, message: []})
     check_never_wrong(trial, answers)
     assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
-    assert trial.state(BAD) == CameraStatus.STALE
-    (line,) = trial.world.said(f"camera '{BAD}'", "nothing more comes")
+    trial.wait_for_state(BAD, CameraStatus.STALE)
+    (line,) = trial.world.wait_for_words(f"camera '{BAD}'", "nothing more comes")
     assert "cable" in line
     trial.record("camera silent", answers, trial.mend())
     trial.world.spin_until(lambda: trial.world.said("silent problem is over", level=INFO))
@@ -89,9 +89,9 @@ def test_clock_offset_of_40_ms(trial):
     check_never_wrong(trial, answers)
     assert {a.cameras_used for a in answers[2:]} == {WITHOUT_BAD}
     trial.wait_for_count(BAD, "dropped_out_of_slop")
-    (line,) = trial.world.said(f"camera '{BAD}'", "its stamps do not fit")
+    (line,) = trial.world.wait_for_words(f"camera '{BAD}'", "its stamps do not fit")
     assert "sync.slop" in line
-    assert trial.state(BAD) == CameraStatus.OUT_OF_STEP
+    trial.wait_for_state(BAD, CameraStatus.OUT_OF_STEP)
     trial.record("clock of one camera 40 ms ahead", answers, trial.mend())
 
 
@@ -113,7 +113,7 @@ def test_all_stamps_jump_back(trial, back_s):
     faults = {n: lambda tick, m: [(0.0, shifted(m, -back_s))] for n in trial.simulated.rig.cameras}
     answers = trial.inject(faults)
     assert len(answers) >= 3
-    assert len(trial.world.said("time was set back")) == 1
+    assert len(trial.world.wait_for_words("time was set back")) == 1
     early = [a for a in answers if a.cameras_used][2:]
     for answer in early:  # the person walked on: her place is that of the true time
         answer.header.stamp = shifted(answer, back_s).header.stamp

@@ -40,7 +40,7 @@ def test_camera_shifted_by_two_centimetres(trial):
     trial.world.spin_for(LEARN_S)
     answers = trial.inject_until({BAD: bumped(trial.simulated, shift_m=0.02)}, BAD, "left out")
     assert trial.worst_m(answers) < WRONG_M
-    (line,) = trial.world.said(f"camera '{BAD}'", "have been moved")
+    (line,) = trial.world.wait_for_words(f"camera '{BAD}'", "have been moved")
     assert "\n" not in line
     assert trial.world.said("left out") == trial.world.said(f"camera '{BAD}'", "left out")
     assert answers[-1].people[0].joints[2].view_mask & 0b0010 == 0
@@ -77,7 +77,7 @@ def test_two_cameras_swapped_from_the_start(world, rig_and_file, trained_weights
     assert not np.isfinite(made.worst_m(answers, certain=True))  # nobody was ever confirmed
     world.spin_until(lambda: world.people[-1].cameras_used == 0)  # nothing is known
     assert world.people[-1].people == []
-    (line,) = world.said("nobody can be located")
+    (line,) = world.wait_for_words("nobody can be located")
     assert "cameras cam0, cam3 / cam1, cam2" in line
     recovered_s = made.mend()
     world.spin_until(lambda: [p.track_state for p in world.answers[-1].people] == [1])  # confirmed
@@ -105,7 +105,7 @@ def test_cable_of_another_rig(trial):
 
     answers = trial.inject_until({BAD: elsewhere}, "do not see the same people")
     assert trial.worst_m(answers, certain=True) < WRONG_M
-    (line,) = trial.world.said("do not see the same people")
+    (line,) = trial.world.wait_for_words("do not see the same people")
     assert f"cameras cam0, cam2, cam3 / {BAD} do not" in line
     assert trial.world.said("left out") == trial.world.said(f"camera '{BAD}'", "left out")
     trial.record("a camera shows people of another room", answers, trial.mend())

@@ -96,8 +96,9 @@ class Late(IdentityTracker):
 
 
 def test_a_known_delay_is_measured():
-    assert tracking.delay_ms(Late, 10.0, [2, 5, 8]) == pytest.approx(100, abs=3)
-    assert tracking.delay_ms(IdentityTracker, 10.0, [2, 5, 8]) == pytest.approx(0, abs=3)
+    joints = [2, 5, 8]
+    assert tracking.delay_ms(Late(), 10.0, joints) == pytest.approx([100], abs=3)
+    assert tracking.delay_ms(IdentityTracker(), 10.0, joints) == pytest.approx([0], abs=3)
 
 
 @pytest.mark.slow

@@ -203,6 +203,11 @@ class World:
             log.msg for log in self.logs if log.level >= level and all(p in log.msg for p in parts)
         ]
 
+    def wait_for_words(self, *parts: str, level: int = WARN) -> list[str]:
+        """Spin until there are such log lines, and return them."""
+        self.spin_until(lambda: self.said(*parts, level=level))
+        return self.said(*parts, level=level)
+
     @property
     def answers(self) -> list[PersonArray]:
         """What was published for a set; the rest are farewells, which use no camera."""

@@ -98,7 +98,8 @@ def test_what_a_real_node_publishes_is_shown_and_saved(
             world.spin_until(lambda before=answered: len(world.answers) > before)
         calibration = world.publisher(RigCalibration, "calibration", qos.latched_qos())
         calibration.publish(shifted(rig, "cam3"))
-        world.spin_until(lambda: not world.people[-1].people)  # who coasted is gone
+        lost = [Person.LOST]
+        world.spin_until(lambda: [p.track_state for p in world.people[-1].people] == lost)
         known = len(world.status)
         world.spin_until(lambda: len(world.status) > known + 3)  # time for the viewer to read it
         output = end(process)
