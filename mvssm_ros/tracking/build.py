@@ -1,4 +1,5 @@
-"""How somebody is built: what is left to tell people apart by when they come back.
+"""How somebody is built: what is left to tell people apart by when they come back, or have come so
+near each other that one was taken for the other.
 
 The lengths of limbs differ between people by 40 to 90 mm, and each set of images gives them to about
 15 mm where nobody else is near; the network's error goes on for several sets.
@@ -15,10 +16,13 @@ from mvssm_ros.geometry.skeletons import PANOPTIC15
 from mvssm_ros.tracking.body_filter import Array
 
 ALONE_M = 0.4  # with somebody nearer nobody is measured: the network mixes their limbs
+MEET_M = 0.9  # from so near one may have been taken for the other
 KNOWN_SETS = 12  # after which somebody's build is known
 FITS = 28.0  # chi squared, of 8 lengths, of one person measured twice
 CLEARER = 20.0  # by which the next best must fit worse
 _FIRST_SETS = 3  # measured of somebody new before they are compared
+_SAME = 10.0  # chi squared, as above, of 20 sets: 97 of 100 of one person are below
+_LATELY_SETS = 20  # of the newest measurements, which are kept apart until they fit the older ones
 _ERROR_M = 0.012  # that no number of sets betters
 _SET_ERROR_M = 0.025  # of one set, counted as if sets were independent
 
@@ -97,3 +101,40 @@ def who_came_back(new: Build, gone: Mapping[int, Build]) -> int | None:
         return None
     clear = len(by_fit) == 1 or by_fit[1][0] > by_fit[0][0] + CLEARER
     return by_fit[0][1] if clear else None
+
+
+@dataclass
+class LastingBuild:
+    """How a person is built, and how the body that is taken for the person was of late."""
+
+    known: Build = field(default_factory=Build)
+    lately: Build = field(default_factory=Build)
+
+    @property
+    def whole(self) -> Build:
+        """Of all sets."""
+        return self.known.join(self.lately)
+
+    def add(self, joints_m: Array) -> bool:
+        """Joints [15, 3] m of one set. Returns whether, with it, the body proves to be the person's.
+
+        What does not fit the person is forgotten after `_LATELY_SETS`.
+        """
+        self.lately.add(joints_m)
+        enough = self.lately.sets >= _LATELY_SETS
+        fits = enough and self.known.apart(self.lately) <= _SAME
+        if fits or self.known.sets < KNOWN_SETS:
+            self.known = self.whole
+            self.lately = Build()
+        elif enough:
+            self.lately = Build()
+        return fits
+
+    def is_exchanged_with(self, other: LastingBuild) -> bool:
+        """Whether the two bodies, as they were of late, are clearly each the other person's."""
+        builds = (self.known, self.lately, other.known, other.lately)
+        if min(build.sets for build in builds) < KNOWN_SETS:
+            return False
+        as_is = self.known.apart(self.lately) + other.known.apart(other.lately)
+        crossed = self.known.apart(other.lately), other.known.apart(self.lately)
+        return max(crossed) <= _SAME and as_is > sum(crossed) + CLEARER

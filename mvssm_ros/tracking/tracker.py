@@ -4,20 +4,22 @@ Every set: everybody is predicted to its stamp (`body_filter`), the bodies are s
 (`association`), those who got one are corrected by it. What is left over and is nobody's second
 body becomes somebody new, tentative until seen often enough. Who is not seen coasts where the
 prediction says, ever less sure, and is then given up. Ids are never used again; but somebody new who
-is built as one who still coasts, not far away, is that one, who went where nobody foresaw.
+is built as one who still coasts, not far away, is that one, who went where nobody foresaw. And of
+two who have met and are each built as the other one was, the ids are exchanged.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 import numpy as np
 
 from mvssm_ros.tracking import body_filter
 from mvssm_ros.tracking.association import assign, is_twin
 from mvssm_ros.tracking.body_filter import N_JOINTS, Array
-from mvssm_ros.tracking.build import ALONE_M, Build, who_came_back
+from mvssm_ros.tracking.build import ALONE_M, MEET_M, Build, LastingBuild, who_came_back
 from mvssm_ros.tracking.identity import Body, TrackedBody, TrackState
 from mvssm_ros.tracking.one_euro import OneEuro
 from mvssm_ros.tracking.support import Support
@@ -55,8 +57,24 @@ class _Track:
     body: Body  # as last seen
     index: int  # of it in the latest set, -1: not seen
     smoother: OneEuro = field(default_factory=OneEuro)
-    build: Build = field(default_factory=Build)
+    build: LastingBuild = field(default_factory=LastingBuild)
     first_m: Array = field(default_factory=lambda: np.full(3, np.nan))  # where first seen
+    met: set[int] = field(default_factory=set)  # numbers of whom it may have been taken for since
+
+    def meet(self, numbers: set[int]) -> None:
+        """These are so near that one may be taken for the other."""
+        if numbers - self.met:
+            self.build.lately = Build()  # from before
+        self.met |= numbers
+
+    def exchange(self, other: _Track) -> None:
+        """Each body goes on as the person whom the other one was taken for."""
+        for name in ("number", "first_ns", "first_m"):
+            mine = getattr(self, name)
+            setattr(self, name, getattr(other, name))
+            setattr(other, name, mine)
+        self.build.known, other.build.known = other.build.known, self.build.known
+        self.met, other.met = set(), set()
 
 
 class Tracker:
@@ -118,6 +136,7 @@ class Tracker:
         matched = self._match(joints, covariance, stamp_ns)
         self._see(matched, bodies, joints, covariance, stamp_ns)
         self._begin(matched, bodies, joints, covariance, stamp_ns)
+        self._tell_apart()
         self._recognise()
         return self._report_and_forget(stamp_ns)
 
@@ -187,30 +206,41 @@ class Tracker:
             support = Support()
             support.add(bodies[k].agreed, 0, self.confirm_sets)
             track = _Track(self._count, stamp_ns, stamp_ns, support, bodies[k], k)
-            track.first_m = _place(bodies[k])
+            track.first_m = _place(bodies[k].joints_m)
             self._tracks.append(track)
         if new:
             self._motion = self._motion.join(body_filter.begin(joints[new], covariance[new]))
 
+    def _tell_apart(self) -> None:
+        """Measure those seen who have nobody near; of two who have met, find out who is who."""
+        places = _place(self._motion.position_m)
+        for i, track in enumerate(self._tracks):
+            away_m = np.linalg.norm(places - places[i], axis=-1)
+            away_m[i] = np.inf  # from oneself
+            track.meet({self._tracks[k].number for k in np.flatnonzero(away_m < MEET_M)})
+            alone = track.index >= 0 and away_m.min() >= ALONE_M
+            if alone and track.build.add(track.body.joints_m):
+                track.met.clear()
+        for one, other in combinations(self._tracks, 2):
+            met = other.number in one.met or one.number in other.met
+            if met and one.build.is_exchanged_with(other.build):
+                one.exchange(other)
+
     def _recognise(self) -> None:
-        """Measure who is seen and has nobody near; give somebody new the id of whom they are."""
+        """Give somebody new the id of whom they are, of those who coast."""
         seen = [t for t in self._tracks if t.index >= 0]
-        places = np.array([_place(t.body) for t in seen]).reshape(-1, 3)
-        for i, track in enumerate(seen):
-            near = np.linalg.norm(places - places[i], axis=-1) < ALONE_M
-            if near.sum() <= 1:  # the person alone
-                track.build.add(track.body.joints_m)
         gone = {i: t for i, t in enumerate(self._tracks) if t.index < 0 and t.support.confirmed}
         for track in seen:
             if not track.support.confirmed:
                 continue
-            within = {i: t.build for i, t in gone.items() if self._may_be(track, t)}
-            who = who_came_back(track.build, within)
+            within = {i: t.build.known for i, t in gone.items() if self._may_be(track, t)}
+            who = who_came_back(track.build.whole, within)
             if who is None:
                 continue
             old = gone.pop(who)
             track.number, track.first_ns = old.number, old.first_ns
-            track.first_m, track.build = old.first_m, old.build.join(track.build)
+            track.first_m = old.first_m
+            track.build = LastingBuild(old.build.known.join(track.build.whole))
             old.number = _NOBODY
         kept = np.flatnonzero([t.number != _NOBODY for t in self._tracks])
         if len(kept) < len(self._tracks):
@@ -220,7 +250,7 @@ class Tracker:
     def _may_be(self, new: _Track, gone: _Track) -> bool:
         """Whether somebody new came after one was last seen, and from where one was then."""
         silent_s = (new.first_ns - gone.last_ns) * 1e-9
-        away_m = np.linalg.norm(new.first_m - _place(gone.body))
+        away_m = np.linalg.norm(new.first_m - _place(gone.body.joints_m))
         return silent_s > 0 and bool(away_m <= _COME_BACK_M + self.max_speed_m_s * silent_s)
 
     def _report_and_forget(self, stamp_ns: int) -> list[TrackedBody]:
@@ -286,6 +316,6 @@ class Tracker:
         )
 
 
-def _place(body: Body) -> Array:
-    """[3] m: the middle of the joints that are known."""
-    return np.asarray(np.nanmean(body.joints_m, axis=0))
+def _place(joints_m: Array) -> Array:
+    """[..., 3] m: the middle of the joints [..., 15, 3] that are known."""
+    return np.asarray(np.nanmean(joints_m, axis=-2))

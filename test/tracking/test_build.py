@@ -5,7 +5,14 @@ import pytest
 from people_passing import joints_m
 
 from mvssm_ros.geometry.skeletons import PANOPTIC15
-from mvssm_ros.tracking.build import FITS, KNOWN_SETS, Build, lengths_m, who_came_back
+from mvssm_ros.tracking.build import (
+    FITS,
+    KNOWN_SETS,
+    Build,
+    LastingBuild,
+    lengths_m,
+    who_came_back,
+)
 
 STAND = joints_m(np.zeros(1))[0]
 RNG = np.random.default_rng(0)
@@ -74,3 +81,34 @@ def test_nothing_is_said_of_twins_nor_of_those_hardly_known():
     assert who_came_back(build(1.0, 4), {4: build(1.0), 7: build(1.0)}) is None
     assert who_came_back(build(1.0, 2), {4: build(1.0)}) is None
     assert who_came_back(build(1.0, 4), {4: build(1.0, KNOWN_SETS - 1)}) is None
+
+
+def lasting(scale, of_late):
+    """Somebody `scale` times as large as others, and a body of late `of_late` times."""
+    return LastingBuild(build(scale), build(of_late))
+
+
+def test_two_who_are_each_built_as_the_other_was_are_exchanged():
+    small, large = lasting(1.0, 1.15), lasting(1.15, 1.0)
+    assert small.is_exchanged_with(large)
+    assert large.is_exchanged_with(small)
+    assert not small.is_exchanged_with(lasting(1.3, 1.0))  # nobody of that build is about
+    assert not lasting(1.0, 1.0).is_exchanged_with(lasting(1.15, 1.15))
+    hardly = LastingBuild(build(1.15), build(1.0, KNOWN_SETS - 1))
+    assert not small.is_exchanged_with(hardly)
+
+
+def test_a_body_proves_to_be_the_persons_or_is_forgotten():
+    rng = np.random.default_rng(2)
+
+    def sets(scale, count):
+        return [scale * STAND + rng.normal(0, 0.008, STAND.shape) for _ in range(count)]
+
+    person = LastingBuild()
+    proofs = [person.add(joints) for joints in sets(1.0, KNOWN_SETS + 20)]
+    assert proofs == [False] * (KNOWN_SETS + 19) + [True]
+    assert person.known.sets == KNOWN_SETS + 20
+    known = person.known.mean_m.copy()
+    assert not any(person.add(joints) for joints in sets(1.2, 20))
+    np.testing.assert_allclose(person.known.mean_m, known)
+    assert person.lately.sets == 0

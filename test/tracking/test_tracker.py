@@ -307,3 +307,41 @@ def test_who_is_too_far_away_to_have_come_is_somebody_new():
 def test_whom_the_cameras_disagree_about_takes_nobodys_id():
     found = after_going_astray(1.0, agreed=False)
     assert found == {1: TrackState.COASTING, 2: TrackState.CONFIRMED, 3: TrackState.TENTATIVE}
+
+
+def after_turning_back_unseen(scale):
+    """Ids [left, right], soon and in the end, of two people, the right one `scale` times as large,
+    who walk towards each other, are not seen for half a second, and come back the way they came."""
+    rng = np.random.default_rng(0)
+    tracker, said = Tracker(), []
+    for tick in range(62):
+        away_m = 0.2 + 0.15 * abs(tick - 20)
+        left = body(STAND - [away_m, 0, 0], rng=rng)
+        right = body(scale * STAND + [away_m, 0, 0], rng=rng)
+        unseen = 18 < tick < 24
+        tracked = tracker.update([] if unseen else [right, left], tick * 100 * MS)
+        by_place = sorted(seen(tracked).items(), key=lambda item: item[1])
+        said.append([number for number, _ in by_place])
+    return said[17], said[26], said[-1]
+
+
+def test_two_who_were_taken_for_one_another_are_told_apart_by_their_builds():
+    before, soon, in_the_end = after_turning_back_unseen(1.2)
+    assert soon == before[::-1]  # as they seemed to have walked on
+    assert in_the_end == before
+
+
+def test_two_of_the_same_build_stay_whom_they_seem():
+    before, soon, in_the_end = after_turning_back_unseen(1.0)
+    assert in_the_end == soon == before[::-1]
+
+
+def test_two_who_have_not_met_are_not_exchanged_whatever_their_builds():
+    rng = np.random.default_rng(0)
+    tracker = Tracker()
+    for tick in range(60):
+        scale = 1.2 if tick < 30 else 1.0
+        left = body(scale * STAND - [1.0, 0, 0], rng=rng)
+        right = body(2.2 * STAND - scale * STAND + [1.0, 0, 0], rng=rng)
+        by_place = seen(tracker.update([left, right], tick * 100 * MS))
+        assert by_place[1] < 0 < by_place[2]
