@@ -139,8 +139,13 @@ def camera_node(executable: str, given: dict, parameters: dict) -> Node:
         output="screen",
         parameters=[parameters],
         additional_env=shared_memory(),
-        on_exit=[Shutdown(reason="the cameras have ended")],
+        on_exit=lambda event, context: end_all(context),
     )
+
+
+def end_all(context: LaunchContext) -> list:
+    """Unless everything is being shut down already, which cannot be asked for twice."""
+    return [] if context.is_shutdown else [Shutdown(reason="the cameras have ended")]
 
 
 def generate_launch_description() -> LaunchDescription:

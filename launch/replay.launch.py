@@ -64,10 +64,15 @@ def start_replay(context: LaunchContext) -> list:
             }
         ],
         additional_env=shared_memory(),
-        on_exit=[Shutdown(reason="the bag is over")],
+        on_exit=lambda event, context: end_all(context),
     )
     begin = OnStateTransition(goal_state="active", entities=[replay], handle_once=True)
     return [RegisterEventHandler(begin)]
+
+
+def end_all(context: LaunchContext) -> list:
+    """Unless everything is being shut down already, which cannot be asked for twice."""
+    return [] if context.is_shutdown else [Shutdown(reason="the bag is over")]
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -38,7 +38,7 @@ from mvssm_ros.nodes.diagnostics import (
 from mvssm_ros.nodes.inference import Inference
 from mvssm_ros.nodes.problems import Problems
 from mvssm_ros.nodes.rig_summary import CameraState, Output
-from mvssm_ros.nodes.rig_watch import RigWatch
+from mvssm_ros.nodes.rig_watch import FIRST_MESSAGE_WITHIN_S, RigWatch
 from mvssm_ros.nodes.worker import OneSlotWorker
 from mvssm_ros.rig.image_set import ImageSet
 from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP
@@ -197,7 +197,7 @@ class Pipeline:
         now_ns = self._now_ns()
         self._problems.set(
             "clock",
-            now_ns == 0,
+            now_ns == 0 and time.monotonic() - self._enabled_s > FIRST_MESSAGE_WITHIN_S,
             "use_sim_time is true but nothing has come on /clock; start the simulation, play the"
             " bag with --clock, or set use_sim_time to false",
             serious=True,

@@ -84,6 +84,11 @@ class Problems:
             problem.flapping = problem.open = False
         self._logger.info(f"{self._name}: {kind} problem is over")
 
+    def withdraw(self, kind: str) -> None:
+        """Nobody asks any more whether this problem is there: without a word."""
+        with self._lock:
+            self._problems.pop(kind, None)
+
     def happened(self, kind: str, text: str) -> None:
         """A problem that is over at once; what happens again and again is told once a minute."""
         self.report(kind, text)

@@ -14,7 +14,7 @@ from mvssm_ros.rig.camera_moves import MoveWatch
 from mvssm_ros.rig.rig_file import CameraEntry
 from mvssm_ros.rig.synchronizer import NO_QUORUM, OUT_OF_SLOP, RigSynchronizer
 
-_FIRST_MESSAGE_WITHIN_S = 5.0  # a camera that has sent nothing for so long is reported
+FIRST_MESSAGE_WITHIN_S = 10.0  # a camera that has sent nothing for so long is reported
 # A camera that is left out has a larger error than if it took part, since joints are not drawn towards
 # its keypoints: on the demo's film 10.6 px and 7.1 px.
 _WITNESS = 1 / 1.5
@@ -148,7 +148,7 @@ class RigWatch:
         )
         for camera, is_stale in zip(self._cameras, stale):
             if not (over and camera.received):
-                camera.watch(is_stale, _FIRST_MESSAGE_WITHIN_S)
+                camera.watch(is_stale, FIRST_MESSAGE_WITHIN_S)
 
     def report_parties(self) -> None:
         """Name the cameras that never see the same people as the others."""

@@ -283,13 +283,14 @@ class Tracker:
         joints, cov, speed, speed_cov = (
             m.position_m[row], m.pp[row], m.velocity_m_s[row], m.vv[row],
         )  # fmt: skip
-        if seen and self.filter_type != "kalman":
-            velocity_cov, speed_cov = np.full((3, 3), np.nan), np.full_like(speed_cov, np.nan)
-            cov = track.body.covariance_m2
-            joints, speed = track.body.joints_m, np.full_like(speed, np.nan)
-            velocity = np.full(3, np.nan)
+        filtered = self.filter_type == "kalman" or not seen
+        if not filtered:
+            joints, cov = track.body.joints_m, track.body.covariance_m2
             if self.filter_type == "one_euro":
                 joints = track.smoother(joints, stamp_ns)
+        if not filtered or track.support.times_seen < 2:
+            velocity, velocity_cov = np.full(3, np.nan), np.full((3, 3), np.nan)
+            speed, speed_cov = np.full_like(speed, np.nan), np.full_like(speed_cov, np.nan)
         unknown = ~np.isfinite(joints).all(-1)
         body = replace(
             track.body,

@@ -182,7 +182,7 @@ def test_a_simulated_rig_is_recorded_and_played_again(launched, world, trained_w
     weights = f"weights:={trained_weights}"
     record, record_log = launched("record", f"rig_file:={rig}", f"bag:={bag}")
     world.spin_until(lambda: world.tester.count_subscribers("/people") == 2, timeout_s=120)
-    demo, demo_log = launched("demo", "source:=sim", "duration:=6.0", weights)
+    demo, demo_log = launched("demo", "source:=sim", "duration:=20.0", weights)
     world.spin_until(lambda: demo.poll() is not None, timeout_s=120)
     assert demo.returncode == 0, demo_log()
     seen = sum(len(message.people) > 0 for message in world.answers)

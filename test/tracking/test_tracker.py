@@ -216,6 +216,16 @@ def test_what_each_filter_says_of_somebody_who_walks(kind):
     np.testing.assert_allclose(told.body.joints_m, STAND + np.array([3.9, 0, 0]), atol=0.06)
 
 
+def test_how_fast_somebody_moves_who_was_seen_once_is_not_known():
+    tracker = Tracker(confirm_sets=1)
+    (first,) = tracker.update([at(0.0)], 0)
+    assert first.state == TrackState.CONFIRMED
+    for told in (first.velocity_m_s, first.joint_velocity_m_s, first.velocity_covariance_m2_s2):
+        assert np.isnan(told).all()
+    (second,) = tracker.update([at(0.1)], 100 * MS)
+    assert second.velocity_m_s[0] > 0.3
+
+
 def test_an_unknown_filter_is_refused():
     with pytest.raises(ValueError, match="kalman"):
         Tracker("median")

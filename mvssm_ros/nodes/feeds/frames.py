@@ -70,9 +70,9 @@ class Frames:
         return self._poses[frame]
 
     def end_set(self) -> None:
-        """Whoever was not asked for in it has no problem."""
+        """What was not asked for in it is nobody's problem."""
         for frame in self._reported - self._asked:
-            self._problems.over(_kind(frame))
+            self._problems.withdraw(_kind(frame))
         self._reported &= self._asked
         self._asked = set()
 
