@@ -42,12 +42,16 @@ def report(args: argparse.Namespace, crowds: list[int]) -> tuple[str, dict]:
     rows = []
     for people in crowds:
         crowd = make_crowd(args.seed, people, VIEWS, args.seconds, RATE_HZ)
-        bar = tqdm(range(len(crowd.stamps_ns)), desc=f"{people} people", leave=False)
-        recording = tracking.record(predictor, crowd, bar)
+
+        def progress(what: str, sets: range = range(len(crowd.stamps_ns))) -> tqdm[int]:
+            return tqdm(sets, desc=what, leave=False)
+
+        recording = tracking.record(predictor, crowd, progress(f"{people} people"))
         for name, make in trackers().items():
             rows.append({"people": people, "tracker": name, **tracking.evaluate(make(), recording)})
         if args.start_from_tracks:
-            expected = tracking.record(predictor, crowd, follow=Tracker())
+            again = progress(f"{people} people, from tracks")
+            expected = tracking.record(predictor, crowd, again, follow=Tracker())
             figures = tracking.evaluate(Tracker(), expected)
             rows.append({"people": people, "tracker": "kalman, network starts from it", **figures})
     delays = [

@@ -68,12 +68,12 @@ def record(
 
     follow: it also looks where this tracker, which is given every answer, expects people.
     """
-    chosen = np.arange(len(crowd.stamps_ns)) if sets is None else np.array(list(sets))
     x, y = crowd.space_center_m.tolist()
     space = Space((x, y), (float(crowd.space_size_m[0]), float(crowd.space_size_m[1])), 0.0)
     bits = np.uint64(1) << np.arange(crowd.cameras.n_views, dtype=np.uint64)
-    bodies, times_s = [], []
-    for f in chosen:
+    chosen, bodies, times_s = [], [], []
+    for f in range(len(crowd.stamps_ns)) if sets is None else sets:
+        chosen.append(f)
         views = [view[(view[..., 2] > 0).any(-1)] for view in crowd.keypoints_px[f]]
         stamp_ns = int(crowd.stamps_ns[f])
         start_poses_m = follow.start_poses_m(stamp_ns) if follow else None

@@ -33,7 +33,7 @@ class AnswerWriter:
         self._cameras = cameras
         self._frame = reference_frame
         self._tracker = Tracker()
-        self._start_from_tracks = True
+        self._start_from_tracks = False
         self._wary = True  # who is seen by few of the cameras that ought to is not believed at once
         self._last_stamp_ns: int | None = None  # of the last set
 

@@ -74,8 +74,10 @@ def test_every_set_is_answered_also_when_nobody_is_there(empty_room):
         assert list(message.people) == []
 
 
-def test_a_person_is_found_where_she_stands_and_keeps_her_id(room):
-    world, rig, _ = room
+@pytest.mark.parametrize("from_tracks", [False, True], ids=["", "from tracks"])
+def test_a_person_is_found_where_she_stands_and_keeps_her_id(room, from_tracks):
+    world, rig, node = room
+    node.set_parameters([Parameter("tracking.start_from_tracks", value=from_tracks)])
     send_sets(world, rig, range(4), [standing_person(0.3, -0.2)])
     for message in world.people:
         (person,) = message.people
@@ -91,6 +93,9 @@ def test_a_person_is_found_where_she_stands_and_keeps_her_id(room):
     assert [m.people[0].track_state for m in world.people] == [Person.TENTATIVE] * 2 + [
         Person.CONFIRMED
     ] * 2
+    expected_m = node._configured.answers.expected_poses_m(Time.from_msg(stamp(4)).nanoseconds)
+    assert (expected_m is not None) == from_tracks
+    assert not from_tracks or np.abs(expected_m - found).max() < 0.1
     world.spin_until(lambda: len(world.markers) >= 5)
     drawn = {(m.ns, m.id) for array in world.markers[1:] for m in array.markers}
     assert {"bones", "joints", "label", "ellipsoids"} <= {ns for ns, _ in drawn}
