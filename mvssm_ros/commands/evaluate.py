@@ -7,6 +7,7 @@ import json
 import math
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from mvssm_ros.commands.output import write_text
@@ -93,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--scenes is {args.scenes}: expected at least 1")
     if args.score_threshold is not None and not 0 <= args.score_threshold <= 1:
         raise UserError(f"--score-threshold is {args.score_threshold:g}: expected 0 to 1")
+    torch.set_num_threads(1)  # tensors are small: a second thread only waits for the first
     if args.tracking or args.covariance or args.covariance_fit:
         return _run_other(args)
     names = METHODS if args.method == "all" else tuple(args.method.split(","))

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 FILM_FRAMES = 100
 ANSWER_WITHIN_S = 60.0
 _DEADLINE_S = 10.0  # of a set, without --rate
+_LOOK_AROUND_S = 5.0  # for nodes of others
 _COUNTS_WITHIN_S = 10.0  # pose_node reports once a second
 KEPT = {"durability": "transient_local", "depth": 10}  # for whoever is matched a little late
 
@@ -93,14 +94,23 @@ def play(show: Show, folder: Path, say: Callable[[str], None] = print) -> Played
         folder: gets `bag/`, `frames.json` and `log/`; must not have them yet.
 
     Raises:
-        UserError: a node did not start or ended early, or the time limit passed.
+        UserError: a node did not start or ended early, the time limit passed, or another pose_node
+            runs in the ROS domain asked for.
     """
+    domain = os.environ.get("ROS_DOMAIN_ID")
     log = folder / "log"
     log.mkdir(parents=True)
     os.environ.update(_environment(log))
     # Imported here, once the environment that the middleware reads is complete.
     from mvssm_ros.nodes.demo_conductor import Conductor
 
+    if domain:  # else it is one of our own
+        with Conductor(lambda: None) as conductor:
+            if conductor.wait_until(conductor.pose_node_is_seen, _LOOK_AROUND_S):
+                raise UserError(
+                    f"demo: a node 'mvssm' runs already in ROS domain {domain}: end it, or unset"
+                    " ROS_DOMAIN_ID, then the demo takes a domain of its own"
+                )
     bag, frames_file = folder / "bag", folder / "frames.json"
     with Children(log, os.environ) as children:
         pose = children.start("pose_node", show.pose_parameters)

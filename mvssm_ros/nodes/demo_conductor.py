@@ -103,6 +103,10 @@ class Conductor:
             self._asked = self._ask.call_async(GetState.Request()), now_ns
         return bool(self._asked[0].done())
 
+    def pose_node_is_seen(self) -> bool:
+        """There is a node of that name."""
+        return self._pose_node in self._node.get_node_names()
+
     def listens(self, node: str, topic: str) -> bool:
         """The node has subscribed to the topic."""
         name = self._node.resolve_topic_name(topic)

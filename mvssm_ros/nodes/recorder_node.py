@@ -67,6 +67,7 @@ class RecorderNode(Node):
         self._bag = BagWriter(Path(folder), storage)
         for topic, (message_type, profile) in _TOPICS.items():
             self._record(topic, message_type, profile())
+        self.get_logger().info(f"recording to {self._bag.path} ")
         answers = {self.resolve_topic_name(topic) for topic in _TOPICS}
         self._wanted = {self.resolve_topic_name(t) for t in topics if t} - answers
         self._impossible: set[str] = set()  # wanted topics that cannot be recorded; told once
@@ -98,7 +99,7 @@ class RecorderNode(Node):
             topic for topic in self._wanted | self._impossible if not self.counts[topic]
         )
         if silent:
-            self.get_logger().warning(f"nothing was recorded of {', '.join(silent)}")
+            self.get_logger().info(f"nothing was recorded of {', '.join(silent)}")
 
     def _fail(self, reason: str) -> None:
         """Nothing more is written, and the node ends."""

@@ -170,7 +170,8 @@ class SimRigNode(Node):
             self._problems.report(
                 "late",
                 f"this machine is too slow for {self._rate_hz:g} sets of"
-                f" {self._values['content']} a second: some are left out; lower 'rate'",
+                f" {self._values['content']} a second: some are left out; lower the"
+                " parameter 'rate' (mvssm sim --rate)",
             )
             self._next = due
         else:

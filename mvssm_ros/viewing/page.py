@@ -8,6 +8,7 @@ every network.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -147,8 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
             "default-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob: data:;"
             f" connect-src 'self' {data}; frame-ancestors 'none'",
         )
-        self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):  # the browser has been closed
+            self.end_headers()
+            self.wfile.write(content)
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not news."""

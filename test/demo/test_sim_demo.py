@@ -2,6 +2,7 @@
 
 import cv2
 import pytest
+import rclpy
 
 from mvssm_ros.cli import main
 from mvssm_ros.demo.recording import read_recording
@@ -11,6 +12,7 @@ from mvssm_ros.rig.rig_file import load_rig
 from mvssm_ros.simulation.scenario_file import load_scenario
 from mvssm_ros.simulation.simulator import Simulator
 
+from ..nodes.conftest import free_domain
 from .test_demo import error_lines, nodes_of, run_demo
 
 SETS = 12
@@ -118,3 +120,23 @@ def test_wrong_weights_are_one_clear_line(tmp_path):
     assert "pose_node cannot be configured" in line
     assert str(weights) in line
     assert nodes_of(out) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_domain_with_a_pose_node_in_it_is_not_taken(tmp_path):
+    domain, lock = free_domain()
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=domain)
+    other = rclpy.create_node("mvssm", context=context)
+    try:
+        result = run_demo(tmp_path / "out", "--source", "sim", ROS_DOMAIN_ID=str(domain))
+    finally:
+        other.destroy_node()
+        rclpy.shutdown(context=context)
+        lock.close()
+    assert result.returncode == 2
+    (line,) = error_lines(result)
+    assert f"a node 'mvssm' runs already in ROS domain {domain}" in line
+    assert "Traceback" not in result.stderr
+    assert nodes_of(tmp_path / "out") == []
