@@ -67,7 +67,7 @@ class RecorderNode(Node):
         self._bag = BagWriter(Path(folder), storage)
         for topic, (message_type, profile) in _TOPICS.items():
             self._record(topic, message_type, profile())
-        self.get_logger().info(f"recording to {self._bag.path} ")
+        self.get_logger().info(f"recording to {self._bag.path}")
         answers = {self.resolve_topic_name(topic) for topic in _TOPICS}
         self._wanted = {self.resolve_topic_name(t) for t in topics if t} - answers
         self._impossible: set[str] = set()  # wanted topics that cannot be recorded; told once
