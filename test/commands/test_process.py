@@ -32,7 +32,7 @@ def mvssm(*words, code=0):
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=500,
         check=False,
     )
     assert done.returncode == code, done.stdout + done.stderr
@@ -241,7 +241,6 @@ def test_a_mistake_ends_the_process_with_a_line(tmp_path, rig_file):
     assert said == f"mvssm: error: bag {tmp_path / 'bag'}: there is no such bag\n"
 
 
-@pytest.mark.timeout(240)
 def test_images_of_a_real_film_go_through_the_detector(tmp_path):
     pytest.importorskip("Pose2Sim", reason="the demo's videos are in the wheel of pose2sim")
     try:

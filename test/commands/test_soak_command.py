@@ -70,7 +70,7 @@ def test_ctrl_c_ends_it_with_a_report(tmp_path):
                 break
         time.sleep(4.0)  # some samples
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=500)
     finally:
         process.kill()
         process.wait()
@@ -91,7 +91,7 @@ def test_a_node_that_dies_is_told(tmp_path):
                 break
         time.sleep(3.0)
         os.kill(node_of(out), signal.SIGKILL)
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=500)
     finally:
         process.kill()
         process.wait()

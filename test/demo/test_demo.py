@@ -215,7 +215,6 @@ def test_wrong_weights_are_one_clear_line(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_time_limit_is_kept(tmp_path):
     find_or_skip()
     out = tmp_path / "out"

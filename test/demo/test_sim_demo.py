@@ -31,7 +31,6 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_every_set_is_answered_with_both_people_where_they_are(finished):
     out, result = finished
     recording = read_recording(out / "bag", out / "frames.json")
@@ -46,7 +45,6 @@ def test_every_set_is_answered_with_both_people_where_they_are(finished):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_pictures_and_summary_are_there(finished):
     out, result = finished
     page = (out / "summary.md").read_text("utf-8")
@@ -123,7 +121,6 @@ def test_wrong_weights_are_one_clear_line(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_domain_with_a_pose_node_in_it_is_not_taken(tmp_path):
     domain, lock = free_domain()
     context = rclpy.Context()

@@ -138,7 +138,6 @@ def film():
         pytest.skip(str(error))
 
 
-@pytest.mark.timeout(300)
 def test_the_film_is_played_from_beginning_to_end(launched, world, film, trained_weights):
     process, log = launched("demo", "source:=film", "rate:=4.0", f"weights:={trained_weights}")
     world.spin_until(lambda: process.poll() is not None, timeout_s=240)
@@ -149,7 +148,6 @@ def test_the_film_is_played_from_beginning_to_end(launched, world, film, trained
     assert world.answers[-1].cameras_used == 0b1111
 
 
-@pytest.mark.timeout(300)
 def test_a_detector_for_some_cameras_and_the_fusion_elsewhere(
     launched, world, film, rig_and_file, untrained_weights
 ):
@@ -174,7 +172,6 @@ def test_a_detector_for_some_cameras_and_the_fusion_elsewhere(
         assert "Traceback" not in log()
 
 
-@pytest.mark.timeout(400)
 def test_a_simulated_rig_is_recorded_and_played_again(launched, world, trained_weights, tmp_path):
     pytest.importorskip("rosbags")
     rig, bag = tmp_path / "rig.yaml", tmp_path / "bag"

@@ -47,7 +47,6 @@ def launch(ros2, domain_id, log, *arguments):
     )
 
 
-@pytest.mark.timeout(300)
 def test_it_brings_the_node_up_and_down(ros2, world, rig_and_file, untrained_weights, tmp_path):
     rig, path = rig_and_file
     text = (share_dir() / "config" / "mvssm.yaml").read_text("utf-8")
@@ -82,7 +81,6 @@ def test_it_brings_the_node_up_and_down(ros2, world, rig_and_file, untrained_wei
     assert "Traceback" not in output
 
 
-@pytest.mark.timeout(300)
 def test_a_failed_configuration_is_told(ros2, world, tmp_path):
     log_path = tmp_path / "log.txt"
     with log_path.open("w") as log:

@@ -182,7 +182,7 @@ class World:
         self.nodes.append(node)
         return node
 
-    def spin_until(self, condition, timeout_s: float = 60.0) -> None:
+    def spin_until(self, condition, timeout_s: float = 200.0) -> None:
         """Spin until the condition holds; fail with what was logged if it does not."""
         end_s = time.monotonic() + timeout_s
         while not condition():

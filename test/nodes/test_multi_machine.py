@@ -81,7 +81,6 @@ def bytes_per_image(hosts: dict[str, Host], drivers: dict[str, Program]) -> floa
     return max(found)
 
 
-@pytest.mark.timeout(400)
 def test_two_hosts_find_2d_people_a_third_makes_3d_ones_of_them(hosts):
     answers = start_fusion(hosts["fusion"])
     drivers = {name: start_cameras(hosts[name], names) for name, names in CAMERAS.items()}

@@ -84,7 +84,7 @@ def said_good_bye(world, answers, drawings) -> bool:
 
 
 def check_end(process) -> None:
-    code = process.wait(timeout=100)
+    code = process.wait(timeout=500)
     output = process.stdout.read()
     assert code == 0, output
     assert "Traceback" not in output
@@ -175,7 +175,7 @@ sys.exit(run_node(make_node))
 def test_a_signal_that_python_swallows_interrupts_nevertheless(world):
     process, _ = start(world, "spin", CALLBACK)
     try:
-        output, _ = process.communicate(timeout=110)
+        output, _ = process.communicate(timeout=500)
     finally:
         process.kill()
     assert "not interrupted" not in output
@@ -191,7 +191,7 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
         assert process.poll() is None
     finally:
         process.terminate()
-        assert process.wait(timeout=100) == 0
+        assert process.wait(timeout=500) == 0
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_a_failed_configuration_is_told_over_the_service_and_the_node_stays(worl
 )
 def test_a_wrong_parameter_ends_the_process_with_one_line(world, module, parameters, names):
     process, _ = start(world, module, **parameters)
-    output, _ = process.communicate(timeout=110)
+    output, _ = process.communicate(timeout=500)
     assert process.returncode == 2
     (line,) = [line for line in output.splitlines() if line.startswith("mvssm: error: ")]
     assert "Traceback" not in output
@@ -227,7 +227,7 @@ def test_nodes_run_as_modules_where_there_is_no_ros2_command(world, module):
         env={**os.environ, "ROS_DOMAIN_ID": str(world.domain_id), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 2

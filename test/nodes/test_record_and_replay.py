@@ -104,7 +104,7 @@ def test_a_recorded_stream_gives_the_same_people_offline_and_in_a_fresh_node(
     live = in_short(world.answers)
     ended(world, node)
     recorder.send_signal(signal.SIGINT)
-    said = recorder.communicate(timeout=60)[0]
+    said = recorder.communicate(timeout=500)[0]
     assert recorder.returncode == 0, said
     assert "messages written to" in said
     assert "/cam0/keypoints 12" in said
@@ -114,7 +114,7 @@ def test_a_recorded_stream_gives_the_same_people_offline_and_in_a_fresh_node(
     offline = tmp_path / "offline"
     words = ["process", bag, "--rig", rig_file, "--out", offline, "--param", "sync.deadline:=5.0"]
     processing = command(world, *words)
-    said = processing.communicate(timeout=100)[0]
+    said = processing.communicate(timeout=500)[0]
     assert processing.returncode == 0, said
     with BagReader(offline) as result:
         found = [result.deserialize(t, d) for t, _, d in result.messages(["/people"])]
@@ -210,7 +210,7 @@ def test_a_signal_ends_it_in_the_middle(world, small_bag, signal_number):
     replay = command(world, "replay", small_bag, "--loop", "--wait", 1)
     world.spin_until(lambda: len(heard) > 6)
     replay.send_signal(signal_number)
-    said = replay.communicate(timeout=60)[0]
+    said = replay.communicate(timeout=500)[0]
     assert replay.returncode == 0, said
     assert "messages played from" in said
     assert "Traceback" not in said
@@ -240,7 +240,7 @@ def test_a_topic_of_an_unknown_type_is_told_and_the_rest_is_recorded(world, tmp_
     publisher.publish(Keypoints2DArray(skeleton="coco17"))
     world.spin_for(0.5)
     recorder.send_signal(signal.SIGTERM)
-    said = recorder.communicate(timeout=60)[0]
+    said = recorder.communicate(timeout=500)[0]
     assert recorder.returncode == 0, said
     assert "nothing was recorded of /absent" in said
     with BagReader(out) as bag:

@@ -266,7 +266,7 @@ def test_a_signal_ends_the_process_in_the_middle_of_a_refinement(world, tmp_path
             world.spin_for(0.5)
         assert world.said("refining cam1, cam2, cam3, cam4", level=INFO)
         process.send_signal(signal_number)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=500) == 0
         output = process.stdout.read()
         assert "Traceback" not in output
         assert "not refined: the node is ending" in output

@@ -50,7 +50,6 @@ def ids_by_name(answers, truths):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("lost", [[], LOST], ids=["all cameras", "two lost"])
 def test_both_ids_are_kept_through_the_crossing(world, trained_weights, tmp_path, lost):
     """Over one round, in which they cross twice. Two cameras are lost from before the first

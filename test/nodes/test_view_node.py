@@ -141,7 +141,7 @@ def test_nobody_publishes_and_the_viewer_says_so(world, tmp_path):
         assert "http://127.0.0.1:" in process.stdout.readline()
         world.spin_until(lambda: world.said("nothing has come on '/rig_status'"))
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=100)
+        process.communicate(timeout=500)
     finally:
         process.kill()
         process.wait()
@@ -155,7 +155,7 @@ def test_the_page_and_its_data_are_for_this_machine_alone(world):
     process = view(world, "--port", str(port))
     try:
         assert process.stdout.readline().startswith(f"mvssm view: http://127.0.0.1:{port} ")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=500)
         connection.request("GET", "/re_viewer.js")
         assert connection.getresponse().status == 200
         for each in (port, port + 1):
@@ -176,7 +176,7 @@ def test_whoever_listens_for_others_is_warned(world):
     try:
         world.spin_until(lambda: world.said("127.0.0.2", "password"))
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=500)
     finally:
         process.kill()
         process.wait()
@@ -244,7 +244,7 @@ def bag(tmp_path):
 def saved(world, bag, file, *arguments) -> str:
     """What `mvssm view BAG --save FILE` says."""
     process = view(world, str(bag), "--save", str(file), *arguments)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     return output
 
@@ -327,7 +327,7 @@ def test_of_several_the_people_are_shown(world, bag, tmp_path, others, said):
     written.close()
     file = tmp_path / "both.rrd"
     process = view(world, str(both), "--save", str(file))
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=500)
     assert said in output
     if process.returncode == 0:
         rows = rows_of(file)

@@ -38,7 +38,7 @@ def view(world, *arguments: str) -> subprocess.Popen:
 def end(process, signal_number=signal.SIGINT) -> str:
     """What it said; it has ended cleanly."""
     process.send_signal(signal_number)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=500)
     assert process.returncode == 0, output
     assert "Traceback" not in output
     assert "error" not in output.lower(), output
@@ -47,7 +47,7 @@ def end(process, signal_number=signal.SIGINT) -> str:
 
 def refused(process) -> str:
     """The one line it ended with."""
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=500)
     assert process.returncode == 2, output
     assert "Traceback" not in output
     (line,) = [line for line in output.splitlines() if line.startswith("mvssm: error: ")]

@@ -70,7 +70,6 @@ def follow(people, truth_m):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_the_man_alone_has_one_id_all_through(truth_m):
     his = follow("single", truth_m)
     assert len(his) > 25
@@ -79,7 +78,6 @@ def test_the_man_alone_has_one_id_all_through(truth_m):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
 def test_the_man_behind_the_avatar_keeps_his_id(truth_m):
     his = follow("multi", truth_m)
     assert len(his) > 15
