@@ -221,7 +221,7 @@ class Tracker:
             alone = track.index >= 0 and away_m.min() >= ALONE_M
             if alone and track.build.add(track.body.joints_m):
                 track.met.clear()
-        for one, other in combinations(self._tracks, 2):
+        for one, other in combinations([t for t in self._tracks if t.support.confirmed], 2):
             met = other.number in one.met or one.number in other.met
             if met and one.build.is_exchanged_with(other.build):
                 one.exchange(other)

@@ -65,8 +65,6 @@ def test_the_ends_count_on_average():
 
 
 def test_exactly_half_of_the_length_is_right():
-    halves = STANDING_M.copy()
-    halves[:, 1] += 0.125
     long = STANDING_M * [1, 1, 0.625]  # legs and arms of 0.25 m: exact in binary
     moved = long.copy()
     moved[:, 1] += 0.125

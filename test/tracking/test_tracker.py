@@ -355,3 +355,15 @@ def test_two_who_have_not_met_are_not_exchanged_whatever_their_builds():
         right = body(2.2 * STAND - scale * STAND + [1.0, 0, 0], rng=rng)
         by_place = seen(tracker.update([left, right], tick * 100 * MS))
         assert by_place[1] < 0 < by_place[2]
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_whom_the_cameras_disagree_about_exchanges_no_id(agreed):
+    rng = np.random.default_rng(0)
+    tracker = Tracker()
+    for tick in range(40):
+        large, small = (1.2, 1.0) if tick < 16 else (1.0, 1.2)
+        left = replace(body(large * STAND - [0.4, 0, 0], rng=rng), agreed=agreed)
+        right = replace(body(small * STAND + [0.4, 0, 0], rng=rng), agreed=agreed)
+        by_place = seen(tracker.update([left, right], tick * 100 * MS))
+    assert (by_place[1] > 0) == agreed
