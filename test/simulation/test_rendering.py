@@ -5,7 +5,9 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from mvssm_ros.geometry.cameras import project
+from mvssm_ros.geometry.cameras import Cameras, project
+from mvssm_ros.rendering.renderer import render
+from mvssm_ros.rendering.sensor import Sensor, expose
 from mvssm_ros.simulation.rendering import Renderer
 from mvssm_ros.simulation.scenario_file import load_scenario
 from mvssm_ros.simulation.simulator import Simulator
@@ -28,6 +30,10 @@ def world(name, number, scenario=None):
 def pixels_of(simulator, points_m):
     points = torch.from_numpy(np.asarray(points_m, np.float32))
     return project(simulator.cameras, points)[0].numpy().round().astype(int)  # [T, N, 2]
+
+
+def hue(rgb):
+    return rgb / max(1, rgb.sum(dtype=float))
 
 
 def without_people(moment):
@@ -67,7 +73,7 @@ def test_the_nearer_one_covers_the_other():
         drawn, of_near, of_far = (renderer.paint(m, 0) for m in (both, near_only, far_only))
         hips_and_shoulders = near[[2, 3, 6, 9, 12]]
         for x, y in pixels_of(simulator, hips_and_shoulders)[0]:
-            assert (drawn[y, x] == of_near[y, x]).all()
+            assert np.abs(hue(drawn[y, x]) - hue(of_near[y, x])).max() < 0.03  # but for shadows
         assert (drawn != of_near).any()  # what is not covered of the other is seen
         assert (of_far != of_near).any()
 
@@ -91,16 +97,34 @@ def test_the_same_moment_gives_the_same_picture():
     assert renderer.paint(moment, 1).tobytes() == renderer.paint(moment, 1).tobytes()
 
 
-def test_people_have_a_shadow_on_the_floor_below_them():
+def test_people_have_a_shadow_on_the_floor_beside_them():
     simulator, renderer, moment = world("crossing", 5)
-    on_floor = pixels_of(simulator, moment.joints_m[:, 2] * (1, 1, 0))
+    beside = moment.joints_m[:, 2] * (
+        1,
+        1,
+        0,
+    )  # where the lamp's ray through the hips meets the floor
+    beside = beside - moment.joints_m[:, 2, 2:] * np.array([0.42, 0.25, 0.0]) / 0.87
+    on_floor = pixels_of(simulator, beside)
     checked = 0
     for view in range(simulator.cameras.n_views):
         drawn, empty = renderer.paint(moment, view), renderer.paint(without_people(moment), view)
         share = drawn.astype(float) / np.maximum(empty, 1)
-        shadow = (np.ptp(share, axis=-1) < 0.02) & (share.max(-1) < 0.7)  # darker, of no other hue
+        shadow = (np.ptp(share, axis=-1) < 0.03) & (share.max(-1) < 0.9)  # darker, of no other hue
         for x, y in on_floor[view]:
             if 30 < x < 610 and 30 < y < 450:
-                assert shadow[y - 25 : y + 25, x - 30 : x + 30].sum() > 20
-                checked += 1
-    assert checked >= 6
+                checked += shadow[y - 10 : y + 10, x - 10 : x + 10].sum() > 100
+    assert checked >= 4  # elsewhere somebody stands in front of it
+
+
+def test_painting_only_what_changed_gives_the_whole_picture():
+    simulator, renderer, moment = world("table", 20)
+    for view in range(2):
+        camera = simulator.cameras.select([view])
+        whole = render(
+            renderer._stage(moment), Cameras.stack([camera.to(torch.float32)]), (640, 480)
+        )
+        image = expose(whole.rgb[0], torch.ones(1, 480, 640, dtype=torch.bool), Sensor.perfect(1))
+        image = (255 * image[0]).round().permute(1, 2, 0).numpy()
+        off = np.abs(renderer.paint(moment, view) - image).max(-1)
+        assert (off > 8).mean() < 2e-3  # at the edges of shadows
