@@ -14,10 +14,11 @@ from torch import Tensor
 
 from mvssm_ros.errors import UserError
 from mvssm_ros.frontends.detector import Detector, check_keypoints
+from mvssm_ros.frontends.image_network import see
 from mvssm_ros.frontends.images import letterbox
 from mvssm_ros.frontends.keypoints import canvas_scale, canvas_size, draw_pyramid
 from mvssm_ros.frontends.proposals import two_view_proposals
-from mvssm_ros.frontends.resnet import CONFIGS, STRIDES, PoseResNet, fold_batchnorm
+from mvssm_ros.frontends.resnet import CONFIGS, PoseResNet, fold_batchnorm
 from mvssm_ros.geometry.cameras import Cameras, in_view, project
 from mvssm_ros.geometry.skeletons import SKELETONS, skeleton_map
 from mvssm_ros.geometry.support import claim_keypoints
@@ -124,14 +125,15 @@ class Predictor:
             return self._detect_and_predict(cameras, images, space, trusted, start_poses_m)
         assert self.backbone is not None
         clock = _Clock()
-        boxed = letterbox(images)
+        config = self.network.config
+        boxed = letterbox(images, stride=config.image_stride)
         pixels = boxed.images.to(self.device)
         scaled = self._network_cameras(cameras, boxed.scale, boxed.offset_px)
         with torch.inference_mode():
-            levels = tuple(level.unsqueeze(0) for level in self.backbone(pixels))
+            pyramid = see(self.backbone, config, pixels.unsqueeze(0))
         clock.lap("backbone")
         start = self._with_expected(self._grid(space), start_poses_m)
-        found = self._run(FeaturePyramid(levels, STRIDES), scaled, start)
+        found = self._run(pyramid, scaled, start)
         clock.lap("network")
         used = (found.confidence > _MIN_WEIGHT).permute(0, 2, 1).cpu().numpy()  # [P, J, T]
         ought = _in_view(found.poses_m, cameras)

@@ -18,8 +18,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Letterboxed(NamedTuple):
-    """images [T, 3, H, W] float32, normalised, channels-last; scale [T] and offset_px [T, 2] map
-    raw to network pixels, ``u' = scale u + offset``: hand them to `Cameras.affine`."""
+    """images [T, 3, H, W] float32, normalised, channels-last, `stride` network px a pixel; scale [T] and
+    offset_px [T, 2] map raw to network pixels, ``u' = scale u + offset``: hand them to
+    `Cameras.affine`."""
 
     images: Tensor
     scale: Tensor
@@ -33,13 +34,13 @@ def canvas_for(sizes_px: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def letterbox(
-    images_rgb: Sequence[np.ndarray], canvas_px: tuple[int, int] | None = None
+    images_rgb: Sequence[np.ndarray], canvas_px: tuple[int, int] | None = None, stride: int = 1
 ) -> Letterboxed:
     """Scale each image, uint8 RGB [H, W, 3], into the top left corner of its canvas, else black.
 
-    canvas_px is (width, height), None = `canvas_for` the images. The scale is the same in both axes
-    and as large as fits; shrinking averages (no aliasing). Raises UserError for an array that is no
-    RGB image.
+    canvas_px is (width, height) in network px, None = `canvas_for` the images; the canvas has one
+    pixel for `stride` of them. The scale is the same in both axes and as large as fits; shrinking
+    averages (no aliasing). Raises UserError for an array that is no RGB image.
     """
     for view, image in enumerate(images_rgb):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
@@ -47,7 +48,7 @@ def letterbox(
                 f"image {view} is not uint8 RGB [H, W, 3]: got {image.dtype} {list(image.shape)}"
             )
     sizes = [(image.shape[1], image.shape[0]) for image in images_rgb]
-    width, height = canvas_px or canvas_for(sizes)
+    width, height = (side // stride for side in canvas_px or canvas_for(sizes))
     canvas = torch.zeros(len(images_rgb), height, width, 3, dtype=torch.uint8)
     scale = torch.tensor([min(width / w, height / h) for w, h in sizes], dtype=torch.float64)
     for view, image in enumerate(images_rgb):
@@ -55,6 +56,7 @@ def letterbox(
         canvas[view, : small.shape[0], : small.shape[1]] = small[:height, :width]
     mean, std = (255.0 * torch.tensor(x) for x in (IMAGENET_MEAN, IMAGENET_STD))
     normalised = (canvas.float() - mean) / std
+    scale = scale * stride
     # Areas are scaled, not pixel centres: u' + 0.5 = scale (u + 0.5).
     offset = (0.5 * scale - 0.5).unsqueeze(-1).expand(-1, 2)
     return Letterboxed(normalised.permute(0, 3, 1, 2), scale.float(), offset.float())

@@ -11,7 +11,7 @@ from torch import Tensor
 from mvssm_ros.geometry.cameras import Cameras, in_view, project
 from mvssm_ros.network.pss import LayerOutput
 
-from .matching import match_nearest
+from .matching import known_joints, match_nearest
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,8 @@ class LossWeights:
     """Weights of the terms, and their scales.
 
     joints_3d, keypoints_2d, score   weights
+    heatmaps            weight of the backbone's 2D heatmaps (images; 0: they are not trained)
+    decoder             1, or 0: the heatmaps alone are trained
     clamp_m, clamp_px                an error beyond this pulls no harder
     quality_m                        a joint's score should be exp(-(error / quality)^2), by layer
     """
@@ -29,6 +31,8 @@ class LossWeights:
     clamp_m: float = 1.0
     clamp_px: float = 100.0
     quality_m: tuple[float, ...] = (0.4, 0.2, 0.1, 0.1)
+    heatmaps: float = 0.0
+    decoder: float = 1.0
 
 
 def layer_loss(
@@ -42,7 +46,8 @@ def layer_loss(
 ) -> dict[str, Tensor]:
     """Terms of one layer, weighted. poses_in [B, M, J, 3]: what the layer started from.
 
-    truth [B, G, J, 3] m with valid [B, G]; cameras in network pixels.
+    truth [B, G, J, 3] m (NaN: a joint that is not known costs nothing) with valid [B, G]; cameras in
+    network pixels.
     """
     b, m, j, _ = poses_in_m.shape
     match = match_nearest(poses_in_m, truth_m, valid)
@@ -50,23 +55,27 @@ def layer_loss(
     positive = match.positive.to(out.poses_m.dtype)  # [B, M]
     count = positive.sum().clamp(min=1.0)
 
-    target = truth_m[scene, match.person]  # [B, M, J, 3]
+    known = known_joints(truth_m)[scene, match.person]  # [B, M, J]
+    target = truth_m.nan_to_num()[scene, match.person]  # [B, M, J, 3]
     error = (out.poses_m - target).norm(dim=-1)  # [B, M, J]
-    loss_3d = (error.clamp(max=weights.clamp_m).mean(-1) * positive).sum() / count
+    mean = (error.clamp(max=weights.clamp_m) * known).sum(-1) / known.sum(-1).clamp(min=1)
+    loss_3d = (mean * positive).sum() / count
 
     pixels, depth = project(cameras, target.flatten(1, 2))  # [B, T, M J, 2]
     seen = in_view(cameras, pixels, depth).view(b, -1, m, j) & (out.confidence > 0)
     gap = (out.keypoints_px - pixels.view(b, -1, m, j, 2)).abs().sum(-1)  # L1, px
     gap = gap.clamp(max=weights.clamp_px) / weights.clamp_px
-    mask = seen * positive[:, None, :, None]
+    mask = seen * (positive.unsqueeze(-1) * known).unsqueeze(1)
     loss_2d = (gap * mask).sum() / mask.sum().clamp(min=1.0)
 
     # quality of the answer against the person it is nearest to, whoever it was to become
     after = match_nearest(out.poses_m.detach(), truth_m, valid)
-    joint_error = (out.poses_m.detach() - truth_m[scene, after.person]).norm(dim=-1)
+    known = known_joints(truth_m)[scene, after.person]
+    joint_error = (out.poses_m.detach() - truth_m.nan_to_num()[scene, after.person]).norm(dim=-1)
     quality = torch.exp(-((joint_error / quality_m) ** 2))
     quality = quality * (after.distance_m < 1.0).unsqueeze(-1)
-    bce = F.binary_cross_entropy_with_logits(out.joint_logits, quality, reduction="sum")
+    judged = (known | (after.distance_m >= 1.0).unsqueeze(-1)).to(quality.dtype)
+    bce = F.binary_cross_entropy_with_logits(out.joint_logits, quality, judged, reduction="sum")
     return {
         "joints_3d": weights.joints_3d * loss_3d,
         "keypoints_2d": weights.keypoints_2d * loss_2d,

@@ -20,9 +20,18 @@ class Match(NamedTuple):
 
 
 def pose_distances(poses_m: Tensor, truth_m: Tensor, valid: Tensor) -> Tensor:
-    """Mean joint distance of candidates [B, M, J, 3] to people [B, G, J, 3]: [B, M, G] m."""
-    gap = (poses_m.unsqueeze(2) - truth_m.unsqueeze(1)).norm(dim=-1).mean(-1)
-    return gap.masked_fill(~valid.unsqueeze(1), _NOBODY_M)
+    """Mean distance of candidates [B, M, J, 3] to people [B, G, J, 3] over the joints that are known
+    (not NaN) of the people: [B, M, G] m."""
+    known = known_joints(truth_m)  # [B, G, J]
+    gap = (poses_m.unsqueeze(2) - truth_m.nan_to_num().unsqueeze(1)).norm(dim=-1)  # [B, M, G, J]
+    count = known.sum(-1).clamp(min=1)
+    mean = (gap * known.unsqueeze(1)).sum(-1) / count.unsqueeze(1)
+    return mean.masked_fill(~(valid & known.any(-1)).unsqueeze(1), _NOBODY_M)
+
+
+def known_joints(truth_m: Tensor) -> Tensor:
+    """Which joints [..., J, 3] the ground truth has, [..., J] bool."""
+    return ~truth_m.isnan().any(-1)
 
 
 def match_nearest(

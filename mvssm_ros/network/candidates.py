@@ -21,7 +21,6 @@ _RELAXED_ARMS = {
     10: (0.0, -0.24, 1.16),
     11: (0.08, -0.24, 0.92),
 }
-PITCH_M = 1.0  # of the grid; two-view proposals begin almost everybody nearer than this
 
 
 def start_pose(kind: str = "t_pose") -> Tensor:
@@ -33,7 +32,7 @@ def start_pose(kind: str = "t_pose") -> Tensor:
     return torch.tensor(pose)
 
 
-def grid_size(size_m: tuple[float, float], pitch_m: float = PITCH_M) -> tuple[int, int]:
+def grid_size(size_m: tuple[float, float], pitch_m: float) -> tuple[int, int]:
     """Columns and rows of start poses that cover a space of `size_m` at about `pitch_m`."""
     nx, ny = (max(1, math.ceil(side / pitch_m)) for side in size_m)
     return nx, ny

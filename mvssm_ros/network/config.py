@@ -18,6 +18,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "strides": (1, 256),
     "n_candidates": (0, 65536),
     "n_proposals": (0, 4096),
+    "grid_pitch_m": (0.1, 10),
+    "image_stride": (1, 2),
     "d_state": (1, 256),
     "feature_expansion": (0.01, 16),
     "keypoint_expansion": (0.01, 16),
@@ -43,6 +45,8 @@ class MVSSMConfig:
     strides          network px a cell of each level
     n_candidates     start poses where the number is fixed by the weights (0: the rig's grid decides)
     n_proposals      start poses from pairs of 2D people that join the grid (keypoints front-end)
+    grid_pitch_m     of the rig's grid of start poses
+    image_stride     network px a pixel of the images that the backbone reads
     start_pose       "t_pose" (paper) | "relaxed" (arms down: no heading preferred)
     d_state, gated, feature_expansion, keypoint_expansion, scan_directions: the SS2D blocks
     tree_order       scan joints along the kinematic tree instead of by index
@@ -75,6 +79,8 @@ class MVSSMConfig:
     strides: tuple[int, ...] = (8, 16, 32)
     n_candidates: int = 0
     n_proposals: int = 24
+    grid_pitch_m: float = 1.0
+    image_stride: int = 1
     start_pose: str = "relaxed"
     d_state: int = 1
     gated: bool = False
@@ -167,5 +173,18 @@ def paper_rgb(frontend: str = "resnet50", **changes: Any) -> MVSSMConfig:
         "score_epsilon": 0.1,
         "neighbourhood_m": 0.0,
         "survivors": (100, 60, 40),
+    }
+    return MVSSMConfig(**(settings | changes))
+
+
+def small_rgb(**changes: Any) -> MVSSMConfig:
+    """The small network on images, for a CPU: heatmaps of a small backbone on images of half the
+    size, read by the keypoints network; start poses closer together in place of proposals."""
+    settings: dict[str, Any] = {
+        "frontend": "resnet_small",
+        "image_stride": 2,
+        "n_proposals": 0,
+        "grid_pitch_m": 0.5,
+        "survivors": (40, 24, 16),
     }
     return MVSSMConfig(**(settings | changes))

@@ -76,7 +76,7 @@ class MVSSM(nn.Module):
             )
             grid = (side, c.n_candidates // side)
         else:
-            grid = grid_size(tuple(size_m.amax(0).tolist()))
+            grid = grid_size(tuple(size_m.amax(0).tolist()), c.grid_pitch_m)
         return start_poses(center_m, size_m, grid, c.start_pose, floor_m)
 
     @torch.no_grad()

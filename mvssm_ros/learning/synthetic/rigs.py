@@ -35,9 +35,9 @@ class Rigs:
     size_m: np.ndarray  # [B, 2]
 
 
-def sample_rigs(rng: Rng, n: int, n_views: int) -> Rigs:
-    """n rigs of n_views cameras around spaces of 3-8 m."""
-    size = np.exp(rng.uniform(np.log(3.0), np.log(8.0), (n, 2)))
+def sample_rigs(rng: Rng, n: int, n_views: int, largest_m: float = 8.0) -> Rigs:
+    """n rigs of n_views cameras around spaces of 3 m to `largest_m`."""
+    size = np.exp(rng.uniform(np.log(3.0), np.log(largest_m), (n, 2)))
     size[:, 1] = np.where(rng.random(n) < 0.5, size[:, 0], size[:, 1])  # half of them square
     center = rng.normal(0, 1.0, (n, 2)) * (rng.random((n, 1)) < 0.7)
     shape = (n, n_views, _CANDIDATES)

@@ -129,7 +129,7 @@ class SyntheticWorld:
     ) -> SceneBatch:
         config = self.config
         B, T = cameras.fisheye.shape
-        count = _people_counts(rng, config, B)
+        count = people_counts(rng, config, B)
         G = max(1, int(count.max()))
         present = np.arange(G) < count[:, None]
         clean = rng.random(B) < config.clean_scenes
@@ -137,7 +137,7 @@ class SyntheticWorld:
 
         bodies = sample_bodies(rng, B * G)
         motion = sample_motion(rng, B * G)
-        places, headings = _places(rng, config, cameras, center, size, present)
+        places, headings = choose_places(rng, config, cameras, center, size, present)
         facing = np.isfinite(headings).ravel()
         heading = np.where(facing, np.nan_to_num(headings).ravel(), motion.heading)
         motion = replace(motion, place_m=places.reshape(-1, 2), heading=heading.astype(np.float32))
@@ -251,14 +251,14 @@ def infer_space(cameras: Cameras) -> tuple[tuple[float, float], tuple[float, flo
     return (float(middle[0]), float(middle[1])), (float(size[0]), float(size[1]))
 
 
-def _people_counts(rng: np.random.Generator, config: WorldConfig, B: int) -> np.ndarray:
+def people_counts(rng: np.random.Generator, config: WorldConfig, B: int) -> np.ndarray:
     """Uniform over 1-4; scenes that may be empty are in one of thirty, crowds fall off."""
     numbers = np.arange(config.min_people, config.max_people + 1)
     weights = np.where(numbers == 0, 0.14, np.where(numbers <= 4, 1.0, 0.5))
     return rng.choice(numbers, B, p=weights / weights.sum())
 
 
-def _places(
+def choose_places(
     rng: np.random.Generator,
     config: WorldConfig,
     cameras: Cameras,
