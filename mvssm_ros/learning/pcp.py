@@ -69,7 +69,7 @@ def correct_parts(
         return right
     for a in np.flatnonzero(np.isfinite(truth).all((1, 2))):
         off = np.linalg.norm(predicted - truth[a], axis=-1).mean(-1)  # [P]
-        nearest = predicted[int(off.argmin())]
+        nearest = predicted[int(np.where(np.isnan(off), np.inf, off).argmin())]
         right[a] = [_is_right(ends, nearest, truth[a], alpha) for _, ends in PARTS]
     return right
 

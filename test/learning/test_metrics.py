@@ -94,6 +94,76 @@ def test_equal_scores_are_taken_in_the_order_given():
     assert metrics.mpjpe_m(match([a, shifted(a, 30)], [0.5, 0.5], [a])) == 0.0
 
 
+def test_of_a_phantom_and_a_hit_with_equal_scores_the_order_decides_ap():
+    a, phantom = person(0), person(9)
+    assert metrics.average_precision(match([phantom, a], [0.5, 0.5], [a]), 0.1) == 0.5
+    assert metrics.average_precision(match([a, phantom], [0.5, 0.5], [a]), 0.1) == 1.0
+    # The same over scenes: in the order of the scenes.
+    hit, miss = match([a], [0.5], [a]), match([phantom], [0.5], [])
+    assert metrics.average_precision(metrics.concatenate([miss, hit]), 0.1) == 0.5
+    assert metrics.average_precision(metrics.concatenate([hit, miss]), 0.1) == 1.0
+
+
+def test_predictions_at_equal_distance_of_two_people_go_to_the_first():
+    # 250 mm from both of two people; 0.25 and 0.5 are exact in binary.
+    a, b = person(0), person(0.5)
+    middle = person(0.25)
+    one = match([middle], [0.9], [a, b])
+    assert one.person.tolist() == [0]
+    assert metrics.recall(one) == 0.5
+    two = match([middle, middle], [0.9, 0.8], [a, b])
+    assert two.person.tolist() == [0, 0]
+    assert metrics.recall(two) == 0.5
+    assert metrics.people_found(two).tolist() == [True, False]
+    assert metrics.duplicate_rate(two) == 0.5
+    # One hit at rank 1 of two people; nothing within 250 mm itself.
+    assert metrics.average_precision(two, 0.3) == 0.5
+    assert metrics.average_precision(two, 0.25) == 0.0
+    assert metrics.mpjpe_m(two) == 0.25
+
+
+def test_two_predictions_equally_far_from_one_person_the_surer_counts():
+    a = person(0)
+    matches = match([shifted(a, 40), shifted(a, -40)], [0.3, 0.9], [a])
+    order, hit = metrics.first_matches(matches, 0.05)
+    assert order.tolist() == [1, 0]
+    assert hit.tolist() == [True, False]
+    assert metrics.average_precision(matches, 0.05) == 1.0
+
+
+def test_map_worked_by_hand():
+    # Two people; errors 10, 60 and 110 mm; in order of score a hit, the far one, a duplicate of a.
+    a, b = person(0), person(2)
+    figures = metrics.summary(
+        match([shifted(a, 10), shifted(b, 110), shifted(a, 60)], [0.9, 0.8, 0.7], [a, b])
+    )
+    expected = {"AP25": 50, "AP50": 50, "AP75": 50, "AP100": 50, "AP125": 100, "AP150": 100}
+    assert {name: figures[name] for name in expected} == pytest.approx(expected)
+    assert figures["mAP"] == pytest.approx(400 / 6)
+    assert figures["recall500"] == 100
+    assert figures["MPJPE_mm"] == pytest.approx(60)
+    assert figures["duplicate_percent"] == pytest.approx(100 / 3)
+    assert (figures["people"], figures["predictions"]) == (2, 3)
+
+
+def test_recall_worked_by_hand():
+    # Of three people one is found at 499 mm, one missed by 501 mm, one by nobody.
+    a, b, c = person(0), person(4), person(8)
+    matches = match([shifted(a, 499), shifted(b, 501)], [0.9, 0.8], [a, b, c])
+    assert metrics.recall(matches) == pytest.approx(1 / 3)
+    assert metrics.recall(matches, 0.6) == pytest.approx(2 / 3)
+    assert metrics.recall(matches, 0.1) == 0.0
+
+
+def test_mpjpe_is_the_mean_over_people_of_means_over_joints():
+    # a has 5 known joints, all 10 mm off; b all 15, 40 mm off: (10 + 40) / 2, not by joints.
+    a, b = person(0), person(2)
+    partly = a.copy()
+    partly[5:] = np.nan
+    matches = match([shifted(a, 10), shifted(b, 40)], [0.9, 0.8], [partly, b])
+    assert metrics.mpjpe_m(matches) == pytest.approx(0.025)
+
+
 def test_thresholds_are_strict():
     a = person(0)
     matches = match([a + np.array([0.5, 0.0, 0.0])], [1.0], [a])
@@ -133,6 +203,29 @@ def test_a_prediction_without_joints_is_a_phantom():
     assert metrics.average_precision(matches, 0.025) == pytest.approx(0.5)
 
 
+def test_a_prediction_that_shares_no_joint_with_a_person_is_a_phantom():
+    upper, lower = person(0), person(0)
+    upper[8:], lower[:8] = np.nan, np.nan
+    matches = match([upper], [0.9], [lower])
+    assert matches.person.tolist() == [-1]
+    assert np.isnan(matches.joint_error_m).all()
+    assert metrics.phantom_rate(matches) == 1.0
+    assert metrics.recall(matches) == 0.0
+    # Beside a person with other joints it belongs to that one, over the joints that both have.
+    near = match([upper], [0.9], [lower, shifted(person(0), 30)])
+    assert near.person.tolist() == [1]
+    assert metrics.mpjpe_m(near) == pytest.approx(0.030)
+
+
+def test_one_joint_decides_where_only_one_is_known():
+    a, b = person(0), person(1)
+    a[1:] = np.nan
+    matches = match([shifted(person(0), 20)], [0.9], [b, a])
+    assert matches.person.tolist() == [1]
+    assert np.isfinite(matches.joint_error_m).sum() == 1
+    assert metrics.mpjpe_m(matches) == pytest.approx(0.020)
+
+
 def test_mpjpe_over_chosen_joints_keeps_who_is_found():
     a, b = person(0), person(2)
     wrong = a.copy()
@@ -164,6 +257,31 @@ def test_empty_cases():
     assert metrics.average_precision(both, 0.1) == pytest.approx(0.5)
     with pytest.raises(ValueError, match="no scenes"):
         metrics.concatenate([])
+
+
+def test_empty_rooms_and_silent_methods_in_the_summary():
+    silent = metrics.summary(match([], [], [person(0)]))
+    assert (silent["AP25"], silent["mAP"], silent["recall500"]) == (0, 0, 0)
+    assert math.isnan(silent["MPJPE_mm"])
+    assert (silent["people"], silent["predictions"]) == (1, 0)
+    for predicted in ([], [person(0)]):
+        empty = metrics.summary(match(predicted, [0.5] * len(predicted), []))
+        assert all(math.isnan(empty[name]) for name in ("AP25", "mAP", "recall500", "MPJPE_mm"))
+        assert empty["phantom_percent"] == 100 * len(predicted)
+        assert empty["duplicate_percent"] == 0
+    # Nothing at all changes nothing.
+    a = match([person(0)], [0.5], [person(0)])
+    nothing = match([], [], [])
+    assert metrics.summary(metrics.concatenate([nothing, a, nothing])) == metrics.summary(a)
+
+
+def test_people_are_renumbered_over_scenes():
+    a, b = person(0), person(2)
+    first, second = match([b], [0.9], [a, b]), match([a, person(9)], [0.8, 0.7], [a])
+    both = metrics.concatenate([first, match([], [], [a]), second])
+    assert both.person.tolist() == [1, 3, 3]
+    assert metrics.people_found(both).tolist() == [False, True, False, True]
+    assert metrics.recall(both) == 0.5
 
 
 def test_wrong_shapes_are_refused():

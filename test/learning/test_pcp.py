@@ -88,6 +88,43 @@ def test_of_two_equally_near_the_first_counts():
     assert second.sum() == 1
 
 
+def test_one_prediction_between_two_actors_measures_both():
+    # 150 mm from each: right but for the heads of 0.2 m, of which half is 100 mm.
+    truth = [STANDING_M, shifted(300)]
+    right = parts_of([shifted(150)], truth)
+    assert right.sum(1).tolist() == [9, 9]
+    figures = pcp3d([(np.array([shifted(150)]), np.array(truth))])
+    assert (figures["actor1"], figures["actor2"], figures["average"]) == (90, 90, 90)
+    assert (figures["head"], figures["trunk"]) == (0, 100)
+
+
+def test_of_an_actor_only_wholly_known_ones_are_measured():
+    partly = STANDING_M.copy()
+    partly[SHELF14.index("nose")] = np.nan
+    assert not parts_of([STANDING_M], [partly]).any()
+    figures = pcp3d([(STANDING_M[None], np.array([partly, STANDING_M]))])
+    assert math.isnan(figures["actor1"])
+    assert figures["actor2"] == figures["average"] == 100
+
+
+def test_a_joint_that_is_not_predicted_makes_its_parts_wrong():
+    gap = STANDING_M.copy()
+    gap[SHELF14.index("left_wrist")] = np.nan
+    assert wrong(gap) == ["forearm"]
+
+
+def test_somebody_with_an_unknown_joint_far_away_hides_nobody():
+    gap = at(0, 5)
+    gap[SHELF14.index("nose")] = np.nan
+    assert parts_of([STANDING_M, gap]).all()
+
+
+def test_frames_without_anybody_give_no_figures():
+    figures = pcp3d([(STANDING_M[None], NOBODY[None]), (NONE, NOBODY[None])])
+    assert all(math.isnan(value) for value in figures.values())
+    assert pcp3d([(NONE, STANDING_M[None])])["average"] == 0
+
+
 def test_nobody_predicted_and_nobody_there():
     assert not parts_of(NONE).any()
     assert not parts_of([STANDING_M], [NOBODY]).any()
