@@ -21,6 +21,7 @@ COMMANDS = {
     "view": "people, cameras and diagnostics in a browser, live or of a recorded bag",
     "train": "train the keypoints network on the synthetic world",
     "evaluate": "measure the network, the classical chain and the oracle on held-out scenes",
+    "generalisation": "networks trained on one arrangement of cameras, measured on others",
     "benchmark": "time every stage of one set",
     "fuzz": "feed damaged messages and files to the readers",
     "soak": "run the node for an hour while faults come and go, and report what grew",

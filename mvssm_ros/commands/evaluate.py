@@ -1,11 +1,14 @@
-"""`mvssm evaluate`: the network, the classical chain and the oracle on the same held-out scenes."""
+"""`mvssm evaluate`: the network, the classical chain and the oracle on the same held-out scenes.
+
+Also networks on images, of rendered scenes (`evaluate_images`) and of data sets (`evaluate_data_set`).
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
@@ -13,26 +16,34 @@ from tqdm import tqdm
 from mvssm_ros.commands.output import write_text
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import Cameras
+from mvssm_ros.learning import plots
 from mvssm_ros.learning.evaluation import (
     Method,
-    Scene,
     answer_oracle,
     classical_method,
-    evaluate,
     markdown_table,
     network_method,
-    scenes_of,
 )
-from mvssm_ros.learning.panoptic_rigs import SPACE, arrangement_nodes, load_panoptic_rig
-from mvssm_ros.learning.synthetic.world import SyntheticWorld, WorldConfig
+from mvssm_ros.learning.held_out import held_out_scenes, measure, plain
+from mvssm_ros.learning.panoptic_rigs import arrangement_nodes, load_panoptic_rig
+
+__all__ = ["add_arguments", "held_out_scenes", "run"]
 
 METHODS = ("mvssm", "triangulate", "oracle")
+WORLDS = {"keypoints": ("2,3,5,8", 200), "rendered": ("5", 50)}  # default views and scenes
+DATA_SETS = ("panoptic", "shelf", "campus")
 RANDOM = "random"
-_BATCH = 25  # scenes made at once; another number makes other scenes of the same seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", help="weights of the network (default: those shipped)")
+    parser.add_argument(
+        "--world",
+        choices=tuple(WORLDS),
+        default="keypoints",
+        help="held-out scenes of 2D keypoints (default), or rendered images, for RGB weights",
+    )
+    _add_data_set_arguments(parser)
     parser.add_argument(
         "--method",
         default="all",
@@ -40,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the network, the classical chain, triangulation with the true association",
     )
     parser.add_argument(
-        "--views", default="2,3,5,8", help="numbers of views of random rigs (default: %(default)s)"
+        "--views", help="numbers of views of random rigs (default: 2,3,5,8; rendered: 5)"
     )
     parser.add_argument(
         "--rigs",
@@ -53,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="calibration_<sequence>.json of CMU Panoptic, for the CMU rigs",
     )
-    parser.add_argument("--scenes", type=int, default=200, help="scenes a rig (default: 200)")
+    parser.add_argument("--scenes", type=int, help="scenes a rig (default: 200; rendered: 50)")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes (default: 0)")
     parser.add_argument(
         "--score-threshold", type=float, help="report people above this score (default: the node's)"
@@ -87,40 +98,114 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cpu", help="for the network (default: cpu)")
     parser.add_argument("--json", metavar="FILE", help="write settings and figures as JSON")
     parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
+    parser.add_argument(
+        "--plots",
+        metavar="FOLDER",
+        help=f"write {plots.JOINTS_FILE}, {plots.CAMERAS_FILE}, {plots.RIGS_FILE} there (needs matplotlib)",
+    )
+
+
+def _add_data_set_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-set",
+        choices=DATA_SETS,
+        help="instead: images of its test split, beside published figures",
+    )
+    parser.add_argument("--root", help="folder of the data set")
+    parser.add_argument(
+        "--arrangement",
+        default="CMU0",
+        help="with --data-set panoptic: cameras CMU0..CMU4, CMU0ex2..CMU0ex7, one or several "
+        "separated by commas (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--sequences", help="with --data-set panoptic: these, separated by commas (default: all)"
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        metavar="N",
+        help="with --data-set: N frames, evenly spread (default: all)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
+    _check_combinations(args)
+    views, scenes = WORLDS[args.world]
+    args.views = views if args.views is None else args.views
+    args.scenes = scenes if args.scenes is None else args.scenes
     if args.scenes < 1:
         raise UserError(f"--scenes is {args.scenes}: expected at least 1")
     if args.score_threshold is not None and not 0 <= args.score_threshold <= 1:
         raise UserError(f"--score-threshold is {args.score_threshold:g}: expected 0 to 1")
+    if args.plots:
+        plots.require_matplotlib()
     torch.set_num_threads(1)  # tensors are small: a second thread only waits for the first
     if args.tracking or args.covariance or args.covariance_fit:
         return _run_other(args)
+    if args.data_set:
+        from mvssm_ros.commands import evaluate_data_set
+
+        report, figures, rows = evaluate_data_set.report(args)
+        title = f"{args.data_set}, test split"
+    elif args.world == "rendered":
+        from mvssm_ros.commands import evaluate_images
+
+        report, figures, rows = evaluate_images.report(args, _rigs(args))
+        title = "held-out rendered scenes"
+    else:
+        report, figures, rows = _keypoints_report(args)
+        title = "held-out synthetic scenes"
+    _write(args, report, figures)
+    if args.plots:
+        for path in plots.save_plots(rows, args.plots, title):
+            print(f"plot: {path}")
+    return 0
+
+
+def _check_combinations(args: argparse.Namespace) -> None:
+    others = [name for name in ("tracking", "covariance", "covariance_fit") if getattr(args, name)]
+    other = f"--{others[0].replace('_', '-')}" if others else ""
+    if args.data_set and not args.root:
+        raise UserError(f"--data-set {args.data_set} needs --root: the folder of the data set")
+    if args.root and not args.data_set:
+        raise UserError(f"--root needs --data-set: one of {', '.join(DATA_SETS)}")
+    if args.data_set and args.world != "keypoints":
+        raise UserError("--data-set and --world rendered: give one of them")
+    if other and (args.data_set or args.world != "keypoints"):
+        raise UserError(
+            f"{other} is measured on synthetic keypoints: leave out --data-set, --world"
+        )
+    if other and args.plots:
+        raise UserError(f"--plots: {other} has none")
+    if args.frames is not None and args.frames < 1:
+        raise UserError(f"--frames is {args.frames}: expected at least 1")
+
+
+def _write(args: argparse.Namespace, report: str, figures: dict) -> None:
+    print(report)
+    if args.markdown:
+        write_text(Path(args.markdown), report + "\n")
+    if args.json:
+        write_text(Path(args.json), json.dumps(plain(figures), indent=1))
+
+
+def _keypoints_report(args: argparse.Namespace) -> tuple[str, dict, list[dict]]:
+    """The table as Markdown, settings and figures, and the rows."""
     names = METHODS if args.method == "all" else tuple(args.method.split(","))
     unknown = [name for name in names if name not in METHODS]
     if unknown:
         raise UserError(f"--method '{unknown[0]}' is unknown: expected {', '.join(METHODS)} or all")
     rigs = _rigs(args)
     methods = _methods(names, args)
-
     rows = []
     for name, n_views, arrangement in rigs:
         scenes = held_out_scenes(args.scenes, n_views, args.seed, arrangement)
         for method_name, method in methods.items():
             bar = tqdm(scenes, desc=f"{name}, {n_views} views, {method_name}", leave=False)
-            figures = evaluate(method, scenes, bar)
+            figures = measure(method, scenes, bar)
             rows.append({"rigs": name, "views": n_views, "method": method_name, **figures})
-
-    report = _report(rows, args)
-    print(report)
-    if args.markdown:
-        write_text(Path(args.markdown), report + "\n")
-    if args.json:
-        write_text(
-            Path(args.json), json.dumps(_settings(args, names) | {"rows": _plain(rows)}, indent=1)
-        )
-    return 0
+    return _report(rows, args), _settings(args, names) | {"rows": rows}, rows
 
 
 def _run_other(args: argparse.Namespace) -> int:
@@ -131,28 +216,8 @@ def _run_other(args: argparse.Namespace) -> int:
         text, figures = evaluate_tracking.report(args, _numbers("--people", args.people, 1))
     else:
         text, figures = evaluate_covariance.report(args, _view_numbers(args.views))
-    print(text)
-    if args.markdown:
-        write_text(Path(args.markdown), text + "\n")
-    if args.json:
-        plain = {k: _plain(v) if isinstance(v, list) else v for k, v in figures.items()}
-        write_text(Path(args.json), json.dumps(plain, indent=1))
+    _write(args, text, figures)
     return 0
-
-
-def held_out_scenes(
-    n_scenes: int, n_views: int, seed: int, arrangement: Cameras | None = None
-) -> list[Scene]:
-    """Scenes of the held-out synthetic world; the same arguments give the same scenes."""
-    world = SyntheticWorld(WorldConfig.held_out(), seed)
-    scenes: list[Scene] = []
-    bar = tqdm(total=n_scenes, desc=f"making scenes, {n_views} views", leave=False)
-    while len(scenes) < n_scenes:
-        space = None if arrangement is None else SPACE
-        scenes += scenes_of(world.batch(_BATCH, n_views, arrangement, space))
-        bar.update(min(len(scenes), n_scenes) - bar.n)
-    bar.close()
-    return scenes[:n_scenes]
 
 
 def _rigs(args: argparse.Namespace) -> list[tuple[str, int, Cameras | None]]:
@@ -199,10 +264,16 @@ def _methods(names: tuple[str, ...], args: argparse.Namespace) -> dict[str, Meth
         else:
             from mvssm_ros.predictor import Predictor  # slow to import, not always needed
 
-            options = {"device": args.device}
+            options: dict[str, Any] = {"device": args.device}
             if args.score_threshold is not None:
                 options["score_threshold"] = args.score_threshold
-            methods[name] = network_method(Predictor.from_pretrained(args.weights, **options))
+            predictor = Predictor.from_pretrained(args.weights, **options)
+            if predictor.frontend != "keypoints":
+                raise UserError(
+                    f"--weights {args.weights}: are for images (front-end '{predictor.frontend}'): "
+                    "add --world rendered or --data-set, or give keypoints weights"
+                )
+            methods[name] = network_method(predictor)
     return methods
 
 
@@ -232,11 +303,3 @@ def _settings(args: argparse.Namespace, methods: tuple[str, ...]) -> dict:
         "score_threshold": args.score_threshold,
         "world": "held_out",
     }
-
-
-def _plain(rows: list[dict]) -> list[dict]:
-    """NaN, which JSON has not, as null."""
-    return [
-        {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
-        for row in rows
-    ]
