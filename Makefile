@@ -69,8 +69,8 @@ demo: setup  ## real 4-camera video -> ROS 2 -> skeletons; results in out/demo/ 
 	@$(BIN)/mvssm demo $(if $(SOURCE),--source "$(SOURCE)") $(if $(SCENARIO),--scenario "$(SCENARIO)") $(if $(SEED),--seed "$(SEED)") \
 	  $(if $(OUT),--out "$(OUT)") $(if $(RATE),--rate "$(RATE)") $(ARGS)
 
-train: setup  ## train the keypoints front-end's weights on the synthetic world
-	@$(BIN)/mvssm train $(ARGS)
+train: setup  ## train an experiment of config/train: EXPERIMENT=name or file (keypoints); goes on where it was interrupted
+	@$(BIN)/mvssm train $(EXPERIMENT) $(ARGS)
 
 evaluate: setup  ## measure AP, recall and MPJPE on held-out synthetic rigs
 	@$(BIN)/mvssm evaluate $(ARGS)

@@ -19,7 +19,7 @@ COMMANDS = {
     "process": "people from a recorded bag, offline: none dropped, the same every time",
     "export": "recorded people as CSV, TRC (OpenSim) or BVH",
     "view": "people, cameras and diagnostics in a browser, live or of a recorded bag",
-    "train": "train the keypoints network on the synthetic world",
+    "train": "train a network: keypoints, images, data sets, as an experiment file says",
     "evaluate": "measure the network, the classical chain and the oracle on held-out scenes",
     "generalisation": "networks trained on one arrangement of cameras, measured on others",
     "benchmark": "time every stage of one set",

@@ -118,7 +118,7 @@ class RenderedWorld:
         generator = torch.Generator(self.device).manual_seed(int(sequence.generate_state(1)[0]))
         self.batch_index += 1
         if arrangement is None:
-            rigs = sample_rigs(rng, n_scenes, n_views, largest_m=config.largest_m)
+            rigs = sample_rigs(rng, n_scenes, n_views, config.largest_m, upright=True)
             cameras, center, size = rigs.cameras, rigs.center_m, rigs.size_m
         else:
             cameras = Cameras.stack([arrangement] * n_scenes).to(torch.float32)

@@ -35,8 +35,13 @@ class Rigs:
     size_m: np.ndarray  # [B, 2]
 
 
-def sample_rigs(rng: Rng, n: int, n_views: int, largest_m: float = 8.0) -> Rigs:
-    """n rigs of n_views cameras around spaces of 3 m to `largest_m`."""
+def sample_rigs(
+    rng: Rng, n: int, n_views: int, largest_m: float = 8.0, upright: bool = False
+) -> Rigs:
+    """n rigs of n_views cameras around spaces of 3 m to `largest_m`.
+
+    upright: images are wider than high, and no camera is turned far about its axis.
+    """
     size = np.exp(rng.uniform(np.log(3.0), np.log(largest_m), (n, 2)))
     size[:, 1] = np.where(rng.random(n) < 0.5, size[:, 0], size[:, 1])  # half of them square
     center = rng.normal(0, 1.0, (n, 2)) * (rng.random((n, 1)) < 0.7)
@@ -47,10 +52,12 @@ def sample_rigs(rng: Rng, n: int, n_views: int, largest_m: float = 8.0) -> Rigs:
     target = np.empty((*shape, 3))
     target[..., :2] = center_of + rng.uniform(-0.22, 0.22, (*shape, 2)) * size_of
     target[..., 2] = rng.uniform(0.5, 1.3, shape)
-    R = look_at(position, target, _rolls(rng, shape))
+    R = look_at(position, target, _rolls(rng, shape, upright))
     fisheye = rng.random((n, n_views, 1)) < np.where(rng.random((n, 1, 1)) < 0.06, 0.8, 0.01)
     fisheye = np.broadcast_to(fisheye, shape)
-    K, size_px = _intrinsics(rng, shape, fisheye)
+    wide = IMAGE_SIZES_PX[:, 0] > IMAGE_SIZES_PX[:, 1]
+    sizes_px = IMAGE_SIZES_PX[wide] if upright else IMAGE_SIZES_PX
+    K, size_px = _intrinsics(rng, shape, fisheye, sizes_px)
     distortion = _lenses(rng, shape, fisheye)
     t = -(R @ position[..., None])[..., 0]
     cameras = _cameras(K, distortion, fisheye, R, t, size_px)  # [n, T, C]
@@ -131,24 +138,26 @@ def _positions(rng: Rng, size: np.ndarray, shape: tuple[int, int, int]) -> np.nd
     return np.concatenate([radius[..., None] * direction, height[..., None]], -1)
 
 
-def _rolls(rng: Rng, shape: tuple[int, int, int]) -> np.ndarray:
+def _rolls(rng: Rng, shape: tuple[int, int, int], upright: bool) -> np.ndarray:
     kind = rng.random(shape[:2])[..., None]
     quarter = np.pi / 2 * rng.choice([-1, 1], shape) + rng.normal(0, 0.05, shape)
     small, large = rng.normal(0, 0.05, shape), rng.uniform(-0.45, 0.45, shape)
+    if upright:
+        return np.where(kind < 0.83, small, large)
     return np.select([kind < 0.83, kind < 0.93], [small, large], quarter)
 
 
 def _intrinsics(
-    rng: Rng, shape: tuple[int, int, int], fisheye: np.ndarray
+    rng: Rng, shape: tuple[int, int, int], fisheye: np.ndarray, sizes_px: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """K [n, T, C, 3, 3] and image sizes [n, T, C, 2]; six rigs in ten use one kind of camera."""
     n, n_views, _ = shape
     same = rng.random((n, 1)) < 0.6
-    index = rng.integers(len(IMAGE_SIZES_PX), size=(n, n_views))
+    index = rng.integers(len(sizes_px), size=(n, n_views))
     index = np.where(same, index[:, :1], index)
     fov = 50 + 60 * rng.beta(1.2, 1.6, (n, n_views))
     fov = np.where(same, fov[:, :1] + rng.normal(0, 1.5, (n, n_views)), fov)[..., None]
-    size_px = np.broadcast_to(IMAGE_SIZES_PX[index][:, :, None], (*shape, 2))
+    size_px = np.broadcast_to(sizes_px[index][:, :, None], (*shape, 2))
     half = 0.5 * size_px.max(-1)
     pinhole = half / np.tan(np.deg2rad(fov.clip(50, 110) / 2))
     equidistant = half / np.deg2rad((fov + 25).clip(80, 112) / 2)

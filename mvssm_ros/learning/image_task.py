@@ -1,0 +1,122 @@
+"""Training on images: rendered people, or the frames of a data set. See `training.task.Task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from mvssm_ros.errors import UserError
+from mvssm_ros.frontends.image_network import ImageNetwork
+from mvssm_ros.frontends.resnet import CONFIGS, fold_batchnorm
+from mvssm_ros.geometry.cameras import Cameras
+from mvssm_ros.learning.image_batch import ImageBatch
+from mvssm_ros.learning.image_evaluation import evaluate_images, rendered_sets
+from mvssm_ros.learning.image_loss import image_loss
+from mvssm_ros.learning.panoptic_rigs import SPACE, load_panoptic_rig
+from mvssm_ros.learning.rendered.world import RenderedConfig, RenderedWorld
+from mvssm_ros.learning.synthetic.world import WorldConfig as PeopleConfig
+from mvssm_ros.learning.training.keypoints_task import views_at
+
+if TYPE_CHECKING:
+    from mvssm_ros.learning.training.experiment import Experiment
+
+
+class ImagesTask:
+    """An `ImageNetwork` on rendered scenes (`data.kind: rendered`) or on a data set."""
+
+    def __init__(self, experiment: Experiment):
+        self.experiment = experiment
+        self.config = experiment.network
+        data, loss = experiment.data, experiment.loss
+        if self.config.frontend not in CONFIGS:
+            raise UserError(f"network.frontend: expected {', '.join(CONFIGS)} for images")
+        if self.config.per_joint_maps and loss.heatmaps <= 0 and not experiment.training.start_from:
+            raise UserError(
+                "loss.heatmaps: a network that reads heatmaps needs them trained: expected above 0, "
+                "or training.start_from"
+            )
+        if data.crop_px and (loss.decoder or data.crop_px % 32):
+            raise UserError(
+                f"data.crop_px: {data.crop_px} needs loss.decoder 0 (squares have no geometry) and "
+                "a multiple of 32"
+            )
+        self.arrangement: Cameras | None = None
+        self.trained_on = "mvssm_ros rendered world (images)"
+        if data.kind == "rendered":
+            if data.arrangement:
+                if not data.calibration:
+                    raise UserError(
+                        f"data.arrangement: {data.arrangement} needs data.calibration "
+                        "(--calibration): the path of Panoptic's calibration_<sequence>.json"
+                    )
+                self.arrangement = load_panoptic_rig(data.calibration, data.arrangement)
+        else:
+            from mvssm_ros.learning.frames_source import FramesSource
+
+            self.frames = FramesSource(data, self.config.image_stride)
+            self.trained_on = f"{data.kind} ({data.arrangement or 'all cameras'})"
+
+    def build(self) -> ImageNetwork:
+        return ImageNetwork(self.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def batch(self, step: int, rank: int, world: int) -> ImageBatch:
+        """Batch `step * world + rank` of the run's seed."""
+        data, seed = self.experiment.data, self.experiment.training.seed
+        number = step * world + rank
+        if data.kind != "rendered":
+            return self.frames.batch(number, seed)
+        people = PeopleConfig(split=0, min_people=0, max_people=data.max_people, crowding=0.3)
+        config = RenderedConfig(0, people, largest_m=data.largest_m, crop_px=data.crop_px)
+        scenes = RenderedWorld(config, seed, self.config.image_stride)
+        scenes.batch_index = number
+        views = views_at(self.experiment, step)
+        space = None if self.arrangement is None else SPACE
+        return scenes.training_batch(
+            max(1, data.view_budget // views), views, self.arrangement, space
+        )
+
+    def to_device(self, batch: ImageBatch, device: torch.device) -> ImageBatch:
+        return batch if batch.images.device == device else batch.to(device)
+
+    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+        assert isinstance(model, ImageNetwork)
+        training, weights = self.experiment.training, self.experiment.loss
+        loss, log, outputs = image_loss(model, batch, training.grid, training.survivors, weights)
+        if outputs:
+            last = log[f"joints_3d/{len(outputs) - 1}"]
+            log["error_mm"] = 1000.0 * last / weights.joints_3d
+        return loss, log
+
+    def validate(self, model: nn.Module) -> Mapping[str, float]:
+        """The figures of `mvssm evaluate --world rendered` but for its times."""
+        from mvssm_ros.predictor import Predictor
+
+        assert isinstance(model, ImageNetwork)
+        config, data = self.experiment.validation, self.experiment.data
+        if data.kind == "rendered":
+            views: Sequence[int] = config.views
+            if self.arrangement is not None:
+                views = (self.arrangement.n_views,)
+            sets = [
+                one
+                for n in views
+                for one in rendered_sets(config.scenes, n, config.seed, self.arrangement)
+            ]
+        else:
+            sets = self.frames.validation_sets(config.scenes)
+        device = next(model.parameters()).device
+        backbone = fold_batchnorm(model.backbone)
+        predictor = Predictor(model.network, backbone=backbone, device=str(device))
+        return evaluate_images(predictor, sets)
+
+    def weights(
+        self, state: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor] | None]:
+        def part(name: str) -> dict[str, Tensor]:
+            prefix = f"{name}."
+            return {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
+
+        return part("network"), part("backbone")
