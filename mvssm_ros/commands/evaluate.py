@@ -30,8 +30,9 @@ from mvssm_ros.learning.panoptic_rigs import arrangement_nodes, load_panoptic_ri
 __all__ = ["add_arguments", "held_out_scenes", "run"]
 
 METHODS = ("mvssm", "triangulate", "oracle")
-WORLDS = {"keypoints": ("2,3,5,8", 200), "rendered": ("5", 50)}  # default views and scenes
-DATA_SETS = ("panoptic", "shelf", "campus")
+# default views and scenes
+WORLDS = {"keypoints": ("2,3,5,8", 200), "rendered": ("5", 50), "film": ("4", 50)}
+DATA_SETS = ("panoptic", "human36m", "shelf", "campus", "own")
 RANDOM = "random"
 
 
@@ -41,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--world",
         choices=tuple(WORLDS),
         default="keypoints",
-        help="held-out scenes of 2D keypoints (default), or rendered images, for RGB weights",
+        help="held-out scenes of 2D keypoints (default); for RGB weights: rendered images, or the "
+        "demo's film, beside the keypoints network's people in it",
     )
     _add_data_set_arguments(parser)
     parser.add_argument(
@@ -148,11 +150,12 @@ def run(args: argparse.Namespace) -> int:
 
         report, figures, rows = evaluate_data_set.report(args)
         title = f"{args.data_set}, test split"
-    elif args.world == "rendered":
+    elif args.world != "keypoints":
         from mvssm_ros.commands import evaluate_images
 
-        report, figures, rows = evaluate_images.report(args, _rigs(args))
-        title = "held-out rendered scenes"
+        rigs = [] if args.world == "film" else _rigs(args)
+        report, figures, rows = evaluate_images.report(args, rigs)
+        title = "the demo's film" if args.world == "film" else "held-out rendered scenes"
     else:
         report, figures, rows = _keypoints_report(args)
         title = "held-out synthetic scenes"
@@ -171,7 +174,7 @@ def _check_combinations(args: argparse.Namespace) -> None:
     if args.root and not args.data_set:
         raise UserError(f"--root needs --data-set: one of {', '.join(DATA_SETS)}")
     if args.data_set and args.world != "keypoints":
-        raise UserError("--data-set and --world rendered: give one of them")
+        raise UserError(f"--data-set and --world {args.world}: give one of them")
     if other and (args.data_set or args.world != "keypoints"):
         raise UserError(
             f"{other} is measured on synthetic keypoints: leave out --data-set, --world"

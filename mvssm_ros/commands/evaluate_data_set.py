@@ -15,6 +15,8 @@ from mvssm_ros.commands.evaluate_images import METHOD, load, row
 from mvssm_ros.data_sets import (
     Frame,
     open_campus,
+    open_human36m,
+    open_own,
     open_panoptic,
     open_shelf,
     read_image,
@@ -29,7 +31,7 @@ from mvssm_ros.predictor import People, Predictor
 from mvssm_ros.rig.rig_file import Space
 
 OURS = "**ours**"
-_PANOPTIC_MEASURES = (
+_MEASURES = (
     *((f"AP{t}", f"AP{t}") for t in metrics.AP_THRESHOLDS_MM),
     ("mAP", "mAP"),
     ("recall@500 %", "recall500"),
@@ -58,9 +60,7 @@ def report(args: argparse.Namespace) -> tuple[str, dict, list[dict]]:
         names = args.arrangement.split(",")
         opened = [_open_panoptic(args, name) for name in names]
     else:
-        names = [args.data_set]
-        open_set = open_shelf if args.data_set == "shelf" else open_campus
-        opened = [[open_set(args.root)]]
+        names, opened = [args.data_set], [_open(args)]
     for recordings in opened:
         if not any(recording.frames for recording in recordings):
             raise UserError(
@@ -75,7 +75,7 @@ def report(args: argparse.Namespace) -> tuple[str, dict, list[dict]]:
         frames = _spread(recordings, args.frames)
         bar = tqdm(frames, desc=name, leave=False)
         seen = list(_predictions(predictor, bar))
-        measure = _panoptic_row if args.data_set == "panoptic" else _pcp_row
+        measure = _pcp_row if args.data_set in ("shelf", "campus") else _ap_row
         made = measure(name, recordings[0].cameras.n_views, seen)
         rows.append(made | {"frames": len(seen), "left_out": _skipped(recordings)})
         shown += [made, *_published_rows(name, made["views"])]
@@ -88,6 +88,14 @@ def report(args: argparse.Namespace) -> tuple[str, dict, list[dict]]:
         "score_threshold": args.score_threshold,
     }
     return "\n\n".join(texts), settings | {"rows": rows}, shown
+
+
+def _open(args: argparse.Namespace) -> list[Recording]:
+    if args.data_set == "human36m":
+        return open_human36m(args.root, "test")
+    if args.data_set == "own":
+        return open_own(args.root, "test")
+    return [(open_shelf if args.data_set == "shelf" else open_campus)(args.root)]
 
 
 def _open_panoptic(args: argparse.Namespace, arrangement: str) -> list[Recording]:
@@ -114,7 +122,7 @@ def _predictions(
         yield Seen(frame, people, time.perf_counter() - start)
 
 
-def _panoptic_row(name: str, n_views: int, seen: list[Seen]) -> dict[str, Any]:
+def _ap_row(name: str, n_views: int, seen: list[Seen]) -> dict[str, Any]:
     matched = [
         metrics.match_scene(s.people.joints_m, s.people.score, s.frame.joints_m) for s in seen
     ]
@@ -180,9 +188,8 @@ def _text(
         f"weights: {args.weights or 'shipped'} ({predictor.frontend}).",
         "",
     ]
-    if args.data_set == "panoptic":
-        measures: Sequence[tuple[str, str]] = _PANOPTIC_MEASURES
-    else:
+    measures: Sequence[tuple[str, str]] = _MEASURES
+    if args.data_set in ("shelf", "campus"):
         actors = [key for key in figures if key.startswith("actor")]
         parts = list(dict.fromkeys(part for part, _ in pcp.PARTS))
         measures = [
@@ -200,7 +207,7 @@ def _text(
         lines.append("| " + " | ".join([*cells, _cell(figures.get(key))]) + " |")
     if others:
         lines += ["", *(f"{other.method}: {other.source}." for other in others)]
-    else:
+    elif args.data_set != "own":
         lines += ["", f"No published figures for {name} are kept here."]
     if name in ("CMU0", "CMU0ex5"):
         lines += ["", *_ablation_lines(figures, predictor.network.config.ablation)]

@@ -1,4 +1,4 @@
-"""`mvssm evaluate --world rendered`: a network on images of held-out rendered scenes."""
+"""`mvssm evaluate --world rendered` (or film): a network on images, rendered or the demo's real ones."""
 
 from __future__ import annotations
 
@@ -31,13 +31,17 @@ def report(
     from mvssm_ros.learning.image_evaluation import matches_of, rendered_sets
 
     if args.method not in ("all", METHOD):
-        raise UserError(f"--method {args.method}: with --world rendered there is {METHOD} alone")
+        raise UserError(
+            f"--method {args.method}: with --world {args.world} there is {METHOD} alone"
+        )
     predictor = load(args)
     if predictor.frontend == "keypoints":
         raise UserError(
-            f"--world rendered needs RGB weights, and {args.weights or 'those shipped'} are for "
+            f"--world {args.world} needs RGB weights, and {args.weights or 'those shipped'} are for "
             "keypoints: give --weights with a backbone, or --world keypoints"
         )
+    if args.world == "film":
+        return _film_report(args, predictor)
     rows = []
     for name, n_views, arrangement in rigs:
         sets = rendered_sets(args.scenes, n_views, args.seed, arrangement)
@@ -56,6 +60,22 @@ def report(
         "frontend": predictor.frontend,
         "score_threshold": args.score_threshold,
     }
+    return text, settings | {"rows": rows}, rows
+
+
+def _film_report(args: argparse.Namespace, predictor: Predictor) -> tuple[str, dict, list[dict]]:
+    from mvssm_ros.learning.film import film_sets
+    from mvssm_ros.learning.image_evaluation import matches_of
+
+    sets = film_sets(args.scenes)
+    bar = tqdm(sets, desc="film", leave=False)
+    rows = [row("film", 4, *matches_of(predictor, sets, bar))]
+    text = (
+        f"The demo's film, {len(sets)} sets of 4 views; weights: {args.weights} "
+        f"({predictor.frontend}). Distances are to the keypoints network's people; there is no ground "
+        "truth.\n\n" + without_empty_columns(markdown_table(rows))
+    )
+    settings = {"world": "film", "weights": args.weights, "frontend": predictor.frontend}
     return text, settings | {"rows": rows}, rows
 
 

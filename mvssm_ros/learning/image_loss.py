@@ -15,15 +15,16 @@ from mvssm_ros.network.pss import LayerOutput
 
 
 def heatmap_loss(logits: Tensor, targets_px: Tensor, image_stride: int) -> Tensor:
-    """Quality focal loss (Li et al., NeurIPS'20) of heatmaps, a joint that is to be seen, [].
+    """Quality focal loss (Li et al., NeurIPS'20; beta 1) of heatmaps, a joint that is to be seen, [].
 
     logits [B, T, J, H, W]; targets [B, T, G, J, 3] as in `ImageBatch`. A cell costs its cross-entropy
-    times the square of its error, so the many empty cells do not drown the few others.
+    times its error, so the many empty cells do not drown the few others; times its square (beta 2), and
+    what is seen only roughly would never get sharp.
     """
     height, width = logits.shape[-2:]
     cell = 4 * image_stride
     target = draw_heatmaps(targets_px.nan_to_num(), (cell * width, cell * height))
-    error = (target - logits.detach().sigmoid()) ** 2
+    error = (target - logits.detach().sigmoid()).abs()
     cost = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (error * cost).sum() / targets_px[..., 2].sum().clamp(min=1.0)
 

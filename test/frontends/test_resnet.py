@@ -1,5 +1,7 @@
 """PoseResNet: the published layout of names and shapes, what it hands on, and folding."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -93,17 +95,24 @@ def test_features_have_the_promised_strides_and_channels(name):
     ]
 
 
-def test_features_are_the_deconvolutions_before_normalisation_and_relu():
-    model = with_trained_statistics(PoseResNet(RESNET_SMALL))
+@pytest.mark.parametrize("lateral", [False, True])
+def test_features_are_the_deconvolutions_before_normalisation_and_relu(lateral):
+    model = with_trained_statistics(PoseResNet(replace(RESNET_SMALL, lateral=lateral)))
     images = torch.randn(1, 3, 64, 64)
     state = model.state_dict()
-    captured = {}
-    model.layer4.register_forward_hook(lambda _m, _i, out: captured.update(layer4=out))
+    stage = {}
+    for k in range(1, 5):
+        module = getattr(model, f"layer{k}")
+        module.register_forward_hook(lambda _m, _i, out, k=k: stage.update({k: out}))
     with torch.no_grad():
         stride4, stride8, stride16 = model(images)
-        x, expected = captured["layer4"], []
+        x, expected = stage[4], []
         for first in (0, 3, 6):
             x = F.conv_transpose2d(x, state[f"deconv_layers.{first}.weight"], stride=2, padding=1)
+            if lateral:  # the stage of the same stride
+                name = f"lateral.{first // 3}"
+                weight, bias = state[f"{name}.weight"], state[f"{name}.bias"]
+                x = x + F.conv2d(stage[3 - first // 3], weight, bias)
             expected.append(x)
             norm = f"deconv_layers.{first + 1}"
             mean, var, scale, shift = (
