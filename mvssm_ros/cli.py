@@ -27,7 +27,7 @@ COMMANDS = {
     "soak": "run the node for an hour while faults come and go, and report what grew",
     "weights": "show weights, or import public checkpoints",
     "rig": "make a rig file from a foreign calibration, or check one",
-    "data": "check a data set: what is missing, what is corrupt, how many frames it gives",
+    "data": "check a data set, make one of a bag, or look at rendered scenes",
 }
 
 

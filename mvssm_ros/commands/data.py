@@ -1,9 +1,10 @@
-"""`mvssm data`: public data sets on disk, looked at before anything is trained or measured on them."""
+"""`mvssm data`: data sets on disk, looked at before anything is trained or measured on them; or made."""
 
 from __future__ import annotations
 
 import argparse
 
+from mvssm_ros.commands import data_from_bag, data_render
 from mvssm_ros.data_sets.check import (
     DECODED,
     KINDS,
@@ -33,16 +34,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--images", default="some",
                       help=f"{', '.join(DECODED)}: which images to decode (default: %(default)s); "
                       "unless none, of every image it is seen that it is there and whole")  # fmt: skip
-    look.add_argument("--split", help="Panoptic, Human3.6M: train or test (default: what is there)")
+    look.add_argument(
+        "--split", help="Panoptic, Human3.6M, own: train or test (default: what is there)"
+    )
     look.add_argument("--sequences", nargs="+", default=(), metavar="NAME",
                       help="Panoptic: these sequences only")  # fmt: skip
     look.add_argument("--interval", type=int, metavar="N",
-                      help="every so manieth frame (default: as in the papers)")  # fmt: skip
+                      help="every so manieth frame (default: as in the papers; own: all)")  # fmt: skip
     look.add_argument("--whole", action="store_true",
                       help="Campus, Shelf: all frames, not only those that are evaluated")  # fmt: skip
+    data_from_bag.add_arguments(actions)
+    data_render.add_arguments(actions)
 
 
 def run(args: argparse.Namespace) -> int:
+    actions = {"check": _check, "from-bag": data_from_bag.run, "render": data_render.run}
+    return actions[args.action](args)
+
+
+def _check(args: argparse.Namespace) -> int:
     options = Options(
         args.kind, args.arrangement, args.images, args.split, tuple(args.sequences), args.interval,
         args.whole,

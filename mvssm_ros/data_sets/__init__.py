@@ -1,4 +1,4 @@
-"""Public data sets of people in several calibrated cameras, as the user has them on disk.
+"""Data sets of people in several calibrated cameras, as the user has them on disk: public or her own.
 
 Nothing of them is part of this package: Panoptic, Campus, Shelf and Human3.6M are for research, and
 show people. All come out in metres with z up.
@@ -7,6 +7,7 @@ show people. All come out in metres with z up.
 from mvssm_ros.data_sets.campus_shelf import open_campus, open_shelf
 from mvssm_ros.data_sets.frames import Frame, Sequence, read_image
 from mvssm_ros.data_sets.human36m import open_human36m
+from mvssm_ros.data_sets.own import open_own
 from mvssm_ros.data_sets.panoptic import open_panoptic
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Sequence",
     "open_campus",
     "open_human36m",
+    "open_own",
     "open_panoptic",
     "open_shelf",
     "read_image",

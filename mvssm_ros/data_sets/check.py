@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from mvssm_ros.data_sets import campus_shelf, human36m, panoptic
+from mvssm_ros.data_sets import campus_shelf, human36m, own, panoptic
 from mvssm_ros.data_sets.frames import NO_FAULT, Sequence, folder
 from mvssm_ros.errors import UserError
 
@@ -17,6 +17,7 @@ LAYOUTS = {
     "campus": f"{campus_shelf.CAMPUS.calibration}, actorsGT.mat and Camera0 to 2",
     "shelf": f"{campus_shelf.SHELF.calibration}, actorsGT.mat and Camera0 to 4",
     "human36m": human36m.LAYOUT,
+    "own": own.LAYOUT,
 }
 KINDS = tuple(LAYOUTS)
 DECODED = ("all", "some", "none")  # what the command offers of frames.IMAGE_CHECKS
@@ -84,6 +85,8 @@ def _looks_like(kind: str, root: Path) -> bool:
     if kind == "human36m":
         subjects = (*human36m.SPLITS["train"], *human36m.SPLITS["test"])
         return (root / human36m.CALIBRATION).exists() or bool(human36m.pose_files(root, subjects))
+    if kind == "own":
+        return (root / own.PEOPLE).exists()
     data = campus_shelf.CAMPUS if kind == "campus" else campus_shelf.SHELF
     return (root / data.calibration).exists()
 
@@ -112,6 +115,8 @@ def resolve(root: str | Path, options: Options) -> tuple[str, list[tuple[str, Op
         return kind, _panoptic(path, options)
     if kind == "human36m":
         return kind, _human36m(path, options)
+    if kind == "own":
+        return kind, _own(path, options)
     opener = campus_shelf.open_campus if kind == "campus" else campus_shelf.open_shelf
     return kind, [(kind, partial(opener, path, options.whole, options.images))]
 
@@ -153,6 +158,13 @@ def _human36m(root: Path, options: Options) -> list[tuple[str, Opener]]:
     if not openers:
         raise UserError(f"Human3.6M data set {root}: no poses; expected {human36m.LAYOUT}")
     return openers
+
+
+def _own(root: Path, options: Options) -> list[tuple[str, Opener]]:
+    def opener(split: str) -> Opener:
+        return lambda: own.open_own(root, split, options.images, options.interval or 1)[0]
+
+    return [(split, opener(split)) for split in own.SPLITS if options.split in (None, split)]
 
 
 def check(openers: list[tuple[str, Opener]]) -> Iterator[Row]:

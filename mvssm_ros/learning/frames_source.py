@@ -52,23 +52,25 @@ class FramesSource:
         self.at_once = max(1, data.view_budget // views)  # frames a batch
 
     def batch(self, number: int, seed: int) -> ImageBatch:
-        """Batch `number` of the endless stream of a seed. All its frames are of one sequence."""
+        """Batch `number` of the endless stream of a seed. All its frames are of one sequence.
+
+        A frame whose images can no longer be read is left out, with a line in the log; if none of them
+        can, the batch is the next one's. Raises UserError where no frame at all can be read.
+        """
         per_pass = max(1, len(self.places) // self.at_once)
-        rng = np.random.default_rng([seed, abs(number) // per_pass, int(number < 0)])
+        rng = np.random.default_rng([seed, number // per_pass])
         # neighbours in this order are of one sequence, so that they have the same cameras
         order = np.concatenate([rng.permutation(rows) for rows in self._rows_by_sequence])
         starts = rng.permutation(per_pass) * self.at_once
-        start = int(starts[number % per_pass])
-        chosen = [self.places[i] for i in order[start : start + self.at_once]]
-        sequence = chosen[0][0]
-        frames = [frame for own, frame in chosen if own is sequence]
-        try:
-            return frames_batch(sequence, frames, self.image_stride)
-        except UserError as error:  # an image has gone since the data set was opened
-            _log.warning("a batch is left out: %s", error)
-            if number < 0:
-                raise
-            return self.batch(-1 - number, seed)  # another, and the same one every time
+        for more in range(per_pass):
+            start = int(starts[(number + more) % per_pass])
+            chosen = [self.places[i] for i in order[start : start + self.at_once]]
+            sequence = chosen[0][0]
+            read = [(f, _images(f)) for own, f in chosen if own is sequence]
+            whole = [(frame, images) for frame, images in read if images]
+            if whole:
+                return frames_batch(sequence, whole, self.image_stride)
+        raise UserError(f"{self.data.root}: no image of {self.data.kind} can be read any more")
 
     @cached_property
     def _rows_by_sequence(self) -> list[np.ndarray]:
@@ -98,18 +100,26 @@ def image_set(sequence: Sequence, frame: Frame) -> ImageSet:
     )
 
 
-def frames_batch(sequence: Sequence, frames: list[Frame], image_stride: int) -> ImageBatch:
-    """Frames of one sequence as a training batch."""
-    people = [_as_panoptic15(frame.joints_m) for frame in frames]
+def _images(frame: Frame) -> list[np.ndarray]:
+    """The images of a frame; none, and a warning, where one has gone since the data set was opened."""
+    try:
+        return [read_image(path) for path in frame.image_paths]
+    except UserError as error:
+        _log.warning("frame %s is left out: %s", frame.name, error)
+        return []
+
+
+def frames_batch(
+    sequence: Sequence, frames: list[tuple[Frame, list[np.ndarray]]], image_stride: int
+) -> ImageBatch:
+    """Frames of one sequence, with their images, as a training batch."""
+    people = [_as_panoptic15(frame.joints_m) for frame, _ in frames]
     most = max(1, *(len(p) for p in people))
     truth = np.zeros((len(frames), most, 15, 3), np.float32)
     valid = np.zeros((len(frames), most), bool)
     for row, found in enumerate(people):
         truth[row, : len(found)], valid[row, : len(found)] = found, True
-    boxed = [
-        letterbox([read_image(path) for path in frame.image_paths], stride=image_stride)
-        for frame in frames
-    ]
+    boxed = [letterbox(images, stride=image_stride) for _, images in frames]
     scaled = sequence.cameras.affine(boxed[0].scale, boxed[0].offset_px)
     cameras = Cameras.stack([scaled] * len(frames))
     joints = torch.from_numpy(truth)
@@ -159,8 +169,7 @@ def _open(data: DataConfig, split: str) -> list[Sequence]:
     if data.kind == "own":
         from mvssm_ros.data_sets.own import open_own
 
-        opened: list[Sequence] = open_own(data.root, split)
-        return opened
+        return open_own(data.root, split, interval=interval)
     from mvssm_ros.data_sets.campus_shelf import open_campus, open_shelf
 
     open_set = open_campus if data.kind == "campus" else open_shelf

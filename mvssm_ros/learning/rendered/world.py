@@ -40,6 +40,7 @@ from mvssm_ros.rendering.stage import Stage
 
 HIDDEN_CONFIDENCE = 0.5  # of a hidden joint in the heatmaps, of somebody who is seen
 _SEEN_SHARE = 0.25  # of the joints in the image, from which on somebody counts as seen
+_MIDDLE_GREY = 0.18  # linear
 _MIN_JOINTS = 5  # a view sees a person when so many joints are visible
 
 
@@ -148,6 +149,7 @@ class RenderedWorld:
             light = light + pictures.rgb.flatten(0, 1) / len(moments)
         assert pictures is not None
         sensors = appearance.sensors(rng, n_scenes * n_views).to(self.device)
+        sensors = replace(sensors, gain=sensors.gain * _exposure(light, views.valid))
         images = expose(light, views.valid, sensors, generator).unflatten(0, (n_scenes, n_views))
         seen = _seen(pictures, drawn.to(self.device), joints.to(self.device)).cpu()
         seen &= present[:, None, :, None]
@@ -221,6 +223,12 @@ def _cropped(
     corner = torch.minimum(corner.clamp(min=0), (cameras.size_px - side).clamp(min=0)).floor()
     moved = cameras.affine(torch.ones(s, t), -corner)
     return replace(moved, size_px=(cameras.size_px - corner).clamp(max=side))
+
+
+def _exposure(light: Tensor, valid: Tensor) -> Tensor:
+    """Gain [V] with which a camera's own control brings its image [V, 3, H, W] to a middle grey."""
+    share = valid.float().mean((1, 2)).clamp(min=1e-3)
+    return (_MIDDLE_GREY * share / light.mean((1, 2, 3)).clamp(min=1e-4)).clamp(0.3, 6.0)
 
 
 def _seen(pictures: Pictures, cameras: Cameras, joints_m: Tensor) -> Tensor:
