@@ -38,6 +38,11 @@ class ImagesTask:
                 "loss.heatmaps: a network that reads heatmaps needs them trained: expected above 0, "
                 "or training.start_from"
             )
+        if data.kind == "own" and not experiment.training.start_from:
+            raise UserError(
+                "training.start_from: one's own recordings are too few to begin with; give weights "
+                "(--start-from FILE)"
+            )
         if data.crop_px and (loss.decoder or data.crop_px % 32):
             raise UserError(
                 f"data.crop_px: {data.crop_px} needs loss.decoder 0 (squares have no geometry) and "

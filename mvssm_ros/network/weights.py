@@ -22,7 +22,9 @@ from .config import MVSSMConfig
 from .mvssm import MVSSM
 
 FORMAT = "mvssm_ros.weights/1"
-SHIPPED = Path(__file__).parent.parent / "weights" / "keypoints.safetensors"
+_FOLDER = Path(__file__).parent.parent / "weights"
+SHIPPED = _FOLDER / "keypoints.safetensors"
+SHIPPED_RGB = _FOLDER / "rgb_small.safetensors"  # of the front-end resnet_small
 
 
 @dataclass(frozen=True)

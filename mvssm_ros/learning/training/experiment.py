@@ -201,11 +201,6 @@ def check(experiment: Experiment, where: str) -> None:
             f"{where} data.kind: '{data.kind}' does not go with network.frontend "
             f"'{network.frontend}': keypoints need keypoints, images one of resnet50, resnet_small"
         )
-    if data.kind == "own" and not training.start_from:
-        raise UserError(
-            f"{where} training.start_from: one's own recordings are too few to begin with; give "
-            "weights (--start-from FILE)"
-        )
     if len(training.survivors) != network.n_layers - 1:
         raise UserError(
             f"{where} training.survivors: expected {network.n_layers - 1} numbers (one a layer but "
