@@ -49,11 +49,11 @@ def make_predictor(values: dict[str, Any]) -> Predictor:
             f"parameter 'input' is 'keypoints', but the front-end '{frontend}' works on images;"
             " set input to 'images', or model.frontend to 'keypoints'"
         )
-    if frontend == "resnet_small" and not weights:
+    if frontend == "resnet_small" and not weights and SHIPPED_RGB.is_file():
         weights = str(SHIPPED_RGB)
     if frontend != "keypoints" and not weights:
         raise UserError(
-            f"no weights ship for the front-end '{frontend}' (only for resnet_small); import some with"
+            f"no weights ship for the front-end '{frontend}'; import some with"
             " 'mvssm weights import' (VoxelPose, MvP or MVGFormer checkpoints), or train them with"
             " 'mvssm train', and set model.weights to the file"
         )

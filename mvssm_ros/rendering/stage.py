@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,6 +62,15 @@ class Stage:
                     f"a solid has material {int(solids.material.max())} of "
                     f"{len(self.materials.pattern)}"
                 )
+
+
+def moved_to(stage: Stage, device: torch.device | str) -> Stage:
+    """The stage on another device."""
+
+    def move(part: Any) -> Any:
+        return type(part)(**{name: value.to(device) for name, value in vars(part).items()})
+
+    return Stage(*(move(part) for part in vars(stage).values()))
 
 
 def walls_met(room: Room, scene: int, eye_m: Tensor, rays: Tensor) -> tuple[Tensor, Tensor]:

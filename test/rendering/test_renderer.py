@@ -7,7 +7,7 @@ import torch
 
 from mvssm_ros.geometry.cameras import Cameras, project
 from mvssm_ros.learning.image_batch import image_cameras
-from mvssm_ros.learning.rendered.world import RenderedConfig, RenderedWorld, moved_to
+from mvssm_ros.learning.rendered.world import RenderedConfig, RenderedWorld
 from mvssm_ros.learning.synthetic.rigs import look_at
 from mvssm_ros.network.candidates import start_pose
 from mvssm_ros.rendering.bodies import N_MATERIALS, Looks, bodies, flesh_m
@@ -15,7 +15,7 @@ from mvssm_ros.rendering.materials import Materials
 from mvssm_ros.rendering.rasterizer import first_hits, views_of
 from mvssm_ros.rendering.renderer import joints_seen, render
 from mvssm_ros.rendering.shapes import Boxes, meet_boxes, meet_cones, no_boxes, picked
-from mvssm_ros.rendering.stage import Light, Room, Stage
+from mvssm_ros.rendering.stage import Light, Room, Stage, moved_to
 
 SIZE = (160, 120)
 

@@ -36,7 +36,7 @@ from mvssm_ros.rendering.rasterizer import views_of
 from mvssm_ros.rendering.renderer import Pictures, joints_seen, render
 from mvssm_ros.rendering.sensor import expose
 from mvssm_ros.rendering.shapes import Boxes, RoundCones
-from mvssm_ros.rendering.stage import Stage
+from mvssm_ros.rendering.stage import Light, Room, Stage, moved_to
 
 HIDDEN_CONFIDENCE = 0.5  # of a hidden joint in the heatmaps, of somebody who is seen
 _SEEN_SHARE = 0.25  # of the joints in the image, from which on somebody counts as seen
@@ -160,9 +160,16 @@ class RenderedWorld:
             torch.from_numpy(np.asarray(size, np.float32)),
         )  # fmt: skip
 
-    def training_batch(self, *args: object, **kwargs: object) -> ImageBatch:
+    def training_batch(
+        self,
+        n_scenes: int,
+        n_views: int,
+        arrangement: Cameras | None = None,
+        space: tuple[tuple[float, float], tuple[float, float]] | None = None,
+    ) -> ImageBatch:
         """`batch` as a network is trained on it."""
-        return for_training(self.batch(*args, **kwargs), self.image_stride)  # type: ignore[arg-type]
+        made = self.batch(n_scenes, n_views, arrangement, space)
+        return for_training(made, self.image_stride)
 
 
 def for_training(batch: RenderedBatch, image_stride: int) -> ImageBatch:
@@ -241,8 +248,8 @@ class _Surroundings:
 
     boxes: Boxes
     materials: Materials
-    room: object
-    light: object
+    room: Room
+    light: Light
 
     @staticmethod
     def of(
@@ -262,13 +269,4 @@ class _Surroundings:
         return _Surroundings(boxes, materials, room, appearance.lights(rng, len(joints)))
 
     def stage(self, cones: RoundCones, device: torch.device) -> Stage:
-        return moved_to(Stage(cones, self.boxes, self.room, self.materials, self.light), device)  # type: ignore[arg-type]
-
-
-def moved_to(stage: Stage, device: torch.device) -> Stage:
-    """The stage on another device."""
-
-    def move(part: object) -> object:
-        return type(part)(**{k: v.to(device) for k, v in vars(part).items()})
-
-    return Stage(*(move(part) for part in vars(stage).values()))  # type: ignore[arg-type]
+        return moved_to(Stage(cones, self.boxes, self.room, self.materials, self.light), device)
