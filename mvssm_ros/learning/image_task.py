@@ -48,6 +48,7 @@ class ImagesTask:
                 f"data.crop_px: {data.crop_px} needs loss.decoder 0 (squares have no geometry) and "
                 "a multiple of 32"
             )
+        self.on_cuda = False  # where the last batch went
         self.arrangement: Cameras | None = None
         self.trained_on = "mvssm_ros rendered world (images)"
         if data.kind == "rendered":
@@ -75,7 +76,10 @@ class ImagesTask:
             return self.frames.batch(number, seed)
         people = PeopleConfig(split=0, min_people=0, max_people=data.max_people, crowding=0.3)
         config = RenderedConfig(0, people, largest_m=data.largest_m, crop_px=data.crop_px)
-        scenes = RenderedWorld(config, seed, self.config.image_stride)
+        # in the training process itself: on the GPU that trains; a worker has the CPU
+        cuda = data.workers == 0 and self.on_cuda
+        device = torch.device("cuda", torch.cuda.current_device()) if cuda else "cpu"
+        scenes = RenderedWorld(config, seed, self.config.image_stride, device)
         scenes.batch_index = number
         views = views_at(self.experiment, step)
         space = None if self.arrangement is None else SPACE
@@ -84,6 +88,7 @@ class ImagesTask:
         )
 
     def to_device(self, batch: ImageBatch, device: torch.device) -> ImageBatch:
+        self.on_cuda = device.type == "cuda"
         return batch if batch.images.device == device else batch.to(device)
 
     def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:

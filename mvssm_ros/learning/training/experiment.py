@@ -49,7 +49,8 @@ class DataConfig:
     sequences, validation_sequences, interval, validation_interval
                     of a data set: recordings to train and to validate on, every how many frames;
                     none: the published ones
-    workers         processes that make batches ahead; 0: the training process itself
+    workers         processes that make batches ahead, on the CPU; 0: the training process itself, which
+                    renders where it trains
     """
 
     kind: str = "keypoints"
