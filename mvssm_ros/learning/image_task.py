@@ -16,6 +16,7 @@ from mvssm_ros.learning.image_batch import ImageBatch
 from mvssm_ros.learning.image_evaluation import evaluate_images, rendered_sets
 from mvssm_ros.learning.image_loss import image_loss
 from mvssm_ros.learning.panoptic_rigs import SPACE, load_panoptic_rig
+from mvssm_ros.learning.rendered.variation import Reuse
 from mvssm_ros.learning.rendered.world import RenderedConfig, RenderedWorld
 from mvssm_ros.learning.synthetic.world import WorldConfig as PeopleConfig
 from mvssm_ros.learning.training.keypoints_task import views_at
@@ -49,7 +50,13 @@ class ImagesTask:
                 "a multiple of 32"
             )
         self.on_cuda = False  # where the last batch went
+        self._reuse: Reuse | None = None  # made where batches are: a lambda cannot be pickled
         self.arrangement: Cameras | None = None
+        if data.reuse > 1 and not data.crop_px:
+            raise UserError(
+                f"data.reuse: {data.reuse} is for squares (data.crop_px): whole images have cameras, "
+                "which cannot be mirrored"
+            )
         self.trained_on = "mvssm_ros rendered world (images)"
         if data.kind == "rendered":
             if data.arrangement:
@@ -74,6 +81,17 @@ class ImagesTask:
         number = step * world + rank
         if data.kind != "rendered":
             return self.frames.batch(number, seed)
+        if data.reuse == 1:
+            return self._rendered(number, views_at(self.experiment, step))
+        if self._reuse is None:
+            self._reuse = Reuse(
+                lambda k: self._rendered(k, views_at(self.experiment, k)), data.reuse, seed
+            )
+        return self._reuse.batch(number)
+
+    def _rendered(self, number: int, views: int) -> ImageBatch:
+        """Batch `number` of the rendered world."""
+        data, seed = self.experiment.data, self.experiment.training.seed
         people = PeopleConfig(split=0, min_people=0, max_people=data.max_people, crowding=0.3)
         config = RenderedConfig(0, people, largest_m=data.largest_m, crop_px=data.crop_px)
         # in the training process itself: on the GPU that trains; a worker has the CPU
@@ -81,7 +99,6 @@ class ImagesTask:
         device = torch.device("cuda", torch.cuda.current_device()) if cuda else "cpu"
         scenes = RenderedWorld(config, seed, self.config.image_stride, device)
         scenes.batch_index = number
-        views = views_at(self.experiment, step)
         space = None if self.arrangement is None else SPACE
         return scenes.training_batch(
             max(1, data.view_budget // views), views, self.arrangement, space

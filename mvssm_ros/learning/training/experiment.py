@@ -46,6 +46,7 @@ class DataConfig:
     largest_m       longest side of a rendered scene's space
     crop_px         rendered: train on squares of this side around people, in pixels of the images that
                     the backbone reads; 0: on whole images. For heatmaps alone (loss.decoder: 0)
+    reuse           how often each rendered square is trained on, never twice the same; 1: once
     sequences, validation_sequences, interval, validation_interval
                     of a data set: recordings to train and to validate on, every how many frames;
                     none: the published ones
@@ -64,6 +65,7 @@ class DataConfig:
     max_people: int = 6
     largest_m: float = 6.5
     crop_px: int = 0
+    reuse: int = 1
     sequences: tuple[str, ...] = ()
     validation_sequences: tuple[str, ...] = ()
     interval: int = 3
@@ -155,7 +157,7 @@ class Experiment:
 _LIMITS: dict[str, dict[str, tuple[float, float]]] = {
     "data": {
         "views": (2, 64), "view_budget": (1, 100_000), "max_people": (1, 64),
-        "largest_m": (3, 100), "crop_px": (0, 960),
+        "largest_m": (3, 100), "crop_px": (0, 960), "reuse": (1, 100),
         "interval": (1, 100_000), "validation_interval": (1, 100_000), "workers": (0, 64),
     },
     "training": {
