@@ -45,7 +45,8 @@ class DataConfig:
     max_people      in a synthetic scene
     largest_m       longest side of a rendered scene's space
     crop_px         rendered: train on squares of this side around people, in pixels of the images that
-                    the backbone reads; 0: on whole images. For heatmaps alone (loss.decoder: 0)
+                    the backbone reads; 0: on whole images. With the decoder (loss.decoder: 1) all
+                    squares of a scene are around the same person
     reuse           how often each rendered square is trained on, never twice the same; 1: once
     sequences, validation_sequences, interval, validation_interval
                     of a data set: recordings to train and to validate on, every how many frames;
