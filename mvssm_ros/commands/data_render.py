@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.geometry.cameras import Cameras, project
+from mvssm_ros.geometry.cameras import project
 from mvssm_ros.learning.rendered.world import RenderedBatch, RenderedConfig, RenderedWorld
 
 _SEEN_BGR, _HIDDEN_BGR = (80, 220, 80), (60, 60, 235)
@@ -70,8 +70,7 @@ def _picture(batch: RenderedBatch, scene: int, view: int, joints: bool) -> np.nd
 
 def _marks(batch: RenderedBatch, scene: int, view: int) -> tuple[list[list[float]], list[bool]]:
     """Pixels of the joints in the image of people whom the view could see, and whether it sees them."""
-    names = ("K", "distortion", "fisheye", "R", "t", "size_px")
-    camera = Cameras(**{n: getattr(batch.drawn, n)[scene, view : view + 1] for n in names})
+    camera = batch.drawn.at((scene, slice(view, view + 1)))
     people = batch.person_valid[scene]
     pixels, depth = project(camera, batch.joints_m[scene, people].flatten(0, 1))
     inside: Tensor = ((pixels[0] > 0) & (pixels[0] < camera.size_px[0])).all(-1) & (depth[0] > 0)

@@ -83,6 +83,10 @@ class Cameras:
             **{f.name: getattr(self, f.name).index_select(dim, index) for f in fields(self)}
         )
 
+    def at(self, index: Any) -> Cameras:
+        """Those at an index into the leading dimensions, as a tensor is indexed."""
+        return Cameras(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
     def affine(self, scale: Tensor, offset_px: Tensor) -> Cameras:
         """The same cameras seen in pixels ``u' = scale u + offset``; scale [..., T], offset [..., T, 2]."""
         A = torch.zeros_like(self.K)

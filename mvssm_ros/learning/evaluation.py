@@ -70,7 +70,7 @@ def scenes_of(batch: SceneBatch) -> list[Scene]:
         seen = np.any(keypoints[..., 2] > 0, axis=-1)
         scenes.append(
             Scene(
-                _one(batch.cameras, b),
+                batch.cameras.at(b),
                 [view[rows] for view, rows in zip(keypoints, seen, strict=True)],
                 batch.space_center_m[b].numpy(),
                 batch.space_size_m[b].numpy(),
@@ -79,11 +79,6 @@ def scenes_of(batch: SceneBatch) -> list[Scene]:
             )
         )
     return scenes
-
-
-def _one(cameras: Cameras, b: int) -> Cameras:
-    names = ("K", "distortion", "fisheye", "R", "t", "size_px")
-    return Cameras(**{name: getattr(cameras, name)[b] for name in names})
 
 
 def answer_oracle(scene: Scene) -> Answer:

@@ -40,10 +40,7 @@ def rendered_sets(
         batch = world.batch(_AT_ONCE, n_views, arrangement, space)
         pixels = (255 * batch.images).round().byte().permute(0, 1, 3, 4, 2).numpy()
         for b in range(_AT_ONCE):
-            cameras = Cameras(**{
-                name: getattr(batch.drawn, name)[b]
-                for name in ("K", "distortion", "fisheye", "R", "t", "size_px")
-            })  # fmt: skip
+            cameras = batch.drawn.at(b)
             sizes = cameras.size_px.round().int().tolist()
             images = tuple(view[:h, :w] for view, (w, h) in zip(pixels[b], sizes))
             center, size = batch.space_center_m[b].tolist(), batch.space_size_m[b].tolist()

@@ -42,10 +42,9 @@ class Views:
 def views_of(cameras: Cameras, canvas_px: tuple[int, int]) -> Views:
     """Rays of cameras [S, T] on a canvas (width, height) that holds every image at its top left."""
     s, t = cameras.fisheye.shape
-    single = Cameras(**{
-        name: getattr(cameras, name).flatten(0, 1).unsqueeze(1)
-        for name in ("K", "distortion", "fisheye", "R", "t", "size_px")
-    })  # fmt: skip
+    scene = torch.arange(s, device=cameras.K.device).repeat_interleave(t)
+    view = torch.arange(t, device=cameras.K.device).repeat(s)
+    single = cameras.at((scene[:, None], view[:, None]))  # [V, 1]
     width, height = canvas_px
     xy = _normalised(single, width, height)  # [V, H, W, 2]
     rays = torch.cat([xy, torch.ones_like(xy[..., :1])], -1).flatten(1, 2) @ single.R[:, 0]
@@ -54,7 +53,6 @@ def views_of(cameras: Cameras, canvas_px: tuple[int, int]) -> Views:
     y = torch.arange(height, device=xy.device)[:, None]
     size = single.size_px[:, 0, :, None, None]  # [V, 2, 1, 1]
     valid = (x < size[:, 0] - 0.5) & (y < size[:, 1] - 0.5)
-    scene = torch.arange(s, device=xy.device).repeat_interleave(t)
     return Views(single, scene, rays, valid)
 
 
@@ -132,11 +130,7 @@ def _pairs(views: Views, solids: Any, rows: int, columns: int) -> tuple[Tensor, 
     """View, solid and tile (numbered through all views) of every pair to be tried, [K] each."""
     view, solid = (views.scene[:, None] == solids.scene).nonzero().unbind(-1)
     corners = _corners(picked(solids, solid))  # [K, C, 3]
-    cameras = Cameras(**{
-        name: getattr(views.cameras, name)[view]
-        for name in ("K", "distortion", "fisheye", "R", "t", "size_px")
-    })  # fmt: skip
-    pixels, depth = project(cameras, corners)
+    pixels, depth = project(views.cameras.at(view), corners)
     pixels, depth = pixels[:, 0], depth[:, 0]  # [K, C, 2], [K, C]
     low, high = pixels.amin(1), pixels.amax(1)  # [K, 2]
     slack = 2.0 + 0.04 * (high - low)  # straight edges bend under distortion

@@ -29,7 +29,7 @@ from mvssm_ros.learning.synthetic.people import (
 )
 from mvssm_ros.learning.synthetic.rigs import sample_rigs
 from mvssm_ros.learning.synthetic.world import WorldConfig as PeopleConfig
-from mvssm_ros.learning.synthetic.world import choose_places, infer_space, people_counts
+from mvssm_ros.learning.synthetic.world import choose_places, given_rigs, people_counts
 from mvssm_ros.rendering.bodies import bodies, flesh_m
 from mvssm_ros.rendering.materials import Materials
 from mvssm_ros.rendering.rasterizer import views_of
@@ -123,12 +123,9 @@ class RenderedWorld:
         self.batch_index += 1
         if arrangement is None:
             rigs = sample_rigs(rng, n_scenes, n_views, config.largest_m, upright=True)
-            cameras, center, size = rigs.cameras, rigs.center_m, rigs.size_m
         else:
-            cameras = Cameras.stack([arrangement] * n_scenes).to(torch.float32)
-            middle, extent = space if space is not None else infer_space(arrangement)
-            center = np.tile(np.array(middle, np.float32), (n_scenes, 1))
-            size = np.tile(np.array(extent, np.float32), (n_scenes, 1))
+            rigs = given_rigs(arrangement, n_scenes, n_views, space)
+        cameras, center, size = rigs.cameras, rigs.center_m, rigs.size_m
         count = people_counts(rng, config.people, n_scenes)
         g = max(1, int(count.max()))
         present = torch.from_numpy(np.arange(g) < count[:, None])

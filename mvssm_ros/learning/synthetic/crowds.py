@@ -223,8 +223,7 @@ def _rig(rng: Rng, n_people: int, n_views: int) -> tuple[Cameras, np.ndarray, np
     while True:
         rigs = sample_rigs(rng, 32, n_views)
         for b in np.flatnonzero(rigs.size_m.prod(-1) >= area):
-            names = ("K", "distortion", "fisheye", "R", "t", "size_px")
-            cameras = Cameras(**{name: getattr(rigs.cameras, name)[b] for name in names})
+            cameras = rigs.cameras.at(b)
             center, size = rigs.center_m[b].astype(float), rigs.size_m[b].astype(float)
             unit = np.stack(np.meshgrid(*[np.linspace(-0.45, 0.45, 10)] * 2), -1).reshape(-1, 2)
             column = np.zeros((100, 2, 3), np.float32)

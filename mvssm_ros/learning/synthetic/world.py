@@ -22,7 +22,7 @@ from mvssm_ros.learning.synthetic.people import (
     sample_bodies,
     sample_motion,
 )
-from mvssm_ros.learning.synthetic.rigs import perturb_calibration, sample_rigs
+from mvssm_ros.learning.synthetic.rigs import Rigs, perturb_calibration, sample_rigs
 
 _PLACES = 24  # candidate places for each person
 _LONG_SIDE_PX = 960.0  # noise is defined in pixels of images scaled to this long side
@@ -111,18 +111,9 @@ class SyntheticWorld:
         self.batch_index += 1
         if arrangement is None:
             rigs = sample_rigs(rng, n_scenes, n_views)
-            cameras, center, size = rigs.cameras, rigs.center_m, rigs.size_m
         else:
-            if arrangement.fisheye.shape != (n_views,):
-                raise ValueError(
-                    f"the arrangement has cameras {tuple(arrangement.fisheye.shape)}, "
-                    f"expected ({n_views},)"
-                )
-            cameras = Cameras.stack([arrangement] * n_scenes).to(torch.float32)
-            center_m, size_m = space if space is not None else infer_space(arrangement)
-            center = np.tile(np.array(center_m, np.float32), (n_scenes, 1))
-            size = np.tile(np.array(size_m, np.float32), (n_scenes, 1))
-        return self._scenes(rng, cameras, center, size)
+            rigs = given_rigs(arrangement, n_scenes, n_views, space)
+        return self._scenes(rng, rigs.cameras, rigs.center_m, rigs.size_m)
 
     def _scenes(
         self, rng: np.random.Generator, cameras: Cameras, center: np.ndarray, size: np.ndarray
@@ -223,6 +214,27 @@ class SyntheticWorld:
         )
         valid = ((inside.sum(-1) >= _MIN_JOINTS_SEEN).sum(1) >= 2) & present
         return views, scale, valid
+
+
+def given_rigs(
+    arrangement: Cameras,
+    n_scenes: int,
+    n_views: int,
+    space: tuple[tuple[float, float], tuple[float, float]] | None = None,
+) -> Rigs:
+    """n_scenes times the cameras [T] of an arrangement, around its space (None: `infer_space`).
+
+    Raises ValueError where it has not n_views cameras.
+    """
+    if arrangement.fisheye.shape != (n_views,):
+        raise ValueError(
+            f"the arrangement has cameras {tuple(arrangement.fisheye.shape)}, expected ({n_views},)"
+        )
+    cameras = Cameras.stack([arrangement] * n_scenes).to(torch.float32)
+    center_m, size_m = space if space is not None else infer_space(arrangement)
+    center = np.tile(np.array(center_m, np.float32), (n_scenes, 1))
+    size = np.tile(np.array(size_m, np.float32), (n_scenes, 1))
+    return Rigs(cameras, center, size)
 
 
 def infer_space(cameras: Cameras) -> tuple[tuple[float, float], tuple[float, float]]:
