@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 from mvssm_ros.frontends.heatmaps import heatmap_pyramid
@@ -50,6 +51,7 @@ def see(
     if config.per_joint_maps:
         if heatmap_logits is None:
             heatmap_logits = backbone.heatmaps(flat).unflatten(0, views)
-        return heatmap_pyramid(heatmap_logits.float().sigmoid())
+        with torch.autocast(images.device.type, enabled=False):  # where a joint is needs all digits
+            return heatmap_pyramid(heatmap_logits.float().sigmoid())
     levels = tuple(level.float().unflatten(0, views) for level in backbone(flat))
     return FeaturePyramid(levels, tuple(config.image_stride * s for s in STRIDES))

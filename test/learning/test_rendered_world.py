@@ -145,3 +145,14 @@ def test_joints_that_are_not_known_cost_nothing(batch):
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
+def test_in_bfloat16_the_loss_is_nearly_the_same(batch):
+    training = for_training(batch, 2)
+    torch.manual_seed(0)
+    model = ImageNetwork(SMALL).eval()
+    weights = LossWeights(heatmaps=1.0, quality_m=(0.4, 0.2))
+    plain, _, _ = image_loss(model, training, (4, 4), (6,), weights)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed, _, _ = image_loss(model, training, (4, 4), (6,), weights)
+    assert float(mixed) == pytest.approx(float(plain), rel=0.02)
