@@ -49,11 +49,13 @@ class ImagesTask:
         self.on_cuda = False  # where the last batch went
         self._reuse: Reuse | None = None  # made where batches are: a lambda cannot be pickled
         self.arrangement: Cameras | None = None
-        if data.reuse > 1 and (loss.decoder or not data.crop_px):
+        if data.crop_px and loss.decoder:
             raise UserError(
-                f"data.reuse: {data.reuse} is for squares (data.crop_px) and heatmaps alone "
-                "(loss.decoder: 0): the decoder has cameras, which cannot be mirrored"
+                f"data.crop_px: {data.crop_px} is for heatmaps alone (loss.decoder: 0): squares of "
+                "each view around somebody else have no geometry"
             )
+        if data.reuse > 1 and not data.crop_px:
+            raise UserError(f"data.reuse: {data.reuse} is for squares (data.crop_px)")
         self.trained_on = "mvssm_ros rendered world (images)"
         if data.kind == "rendered":
             if data.arrangement:
@@ -90,13 +92,7 @@ class ImagesTask:
         """Batch `number` of the rendered world."""
         data, seed = self.experiment.data, self.experiment.training.seed
         people = PeopleConfig(split=0, min_people=0, max_people=data.max_people, crowding=0.3)
-        config = RenderedConfig(
-            0,
-            people,
-            largest_m=data.largest_m,
-            crop_px=data.crop_px,
-            crop_together=bool(self.experiment.loss.decoder),
-        )
+        config = RenderedConfig(0, people, largest_m=data.largest_m, crop_px=data.crop_px)
         # in the training process itself: on the GPU that trains; a worker has the CPU
         cuda = data.workers == 0 and self.on_cuda
         device = torch.device("cuda", torch.cuda.current_device()) if cuda else "cpu"

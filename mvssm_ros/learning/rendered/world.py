@@ -53,8 +53,6 @@ class RenderedConfig:
     largest_m      longest side of a space
     motion_blur    share of batches that are blurred, exposed for up to exposure_s
     crop_px        of every image only a square of this side, most often around a person; 0: all of it
-    crop_together  all views of a scene around the same person, so that the squares have a geometry; the
-                   space is then what is around that person
     """
 
     split: int = 0
@@ -65,7 +63,6 @@ class RenderedConfig:
     motion_blur: float = 0.15
     exposure_s: float = 0.03
     crop_px: int = 0
-    crop_together: bool = False
 
     @staticmethod
     def held_out(max_people: int = 4) -> RenderedConfig:
@@ -134,10 +131,8 @@ class RenderedWorld:
         drawn = image_cameras(cameras, canvas)
         if config.crop_px:
             canvas = (config.crop_px, config.crop_px)
-            whom = _whom(rng, drawn, joints, present, config.crop_together)
+            whom = _whom(rng, drawn, joints, present)
             drawn = _cropped(rng, drawn, config.crop_px, joints, whom)
-            if config.crop_together:
-                center, size = _around(rng, joints, whom[:, 0], center, size)
         dressed = appearance.dress(rng, n_scenes, g)
         surroundings = _Surroundings.of(rng, joints, present, center, size, cameras, dressed[1])
         exposure = rng.uniform(0.2, 1) * config.exposure_s * (rng.random() < config.motion_blur)
@@ -214,20 +209,14 @@ def _people(
     return torch.from_numpy(joints), torch.from_numpy(velocity.astype(np.float32))
 
 
-def _whom(
-    rng: np.random.Generator, cameras: Cameras, joints: Tensor, present: Tensor, together: bool
-) -> Tensor:
+def _whom(rng: np.random.Generator, cameras: Cameras, joints: Tensor, present: Tensor) -> Tensor:
     """Around whom each view is cropped, [S, T] long, -1: around nobody (nobody is there, or one view in
-    eight). together: all views of a scene around one whom most of them see."""
+    eight)."""
     s, t = cameras.fisheye.shape
     g = present.shape[1]
     pixels, depth = project(cameras, joints.mean(2))  # [S, T, G, 2]
     size = cameras.size_px.unsqueeze(-2)
     inside = ((pixels > 0) & (pixels < size)).all(-1) & (depth > 0.3) & present[:, None]
-    if together:
-        wish = inside.sum(1).float() + torch.from_numpy(2 * rng.random((s, g)).astype(np.float32))
-        chosen = torch.where(present, wish, -1.0).argmax(-1)
-        return torch.where(present.any(-1), chosen, -1)[:, None].expand(s, t)
     wish = torch.from_numpy(rng.random((s, t, g)).astype(np.float32)) * inside
     nobody = ~inside.any(-1) | torch.from_numpy(rng.random((s, t)) < 0.125)
     return torch.where(nobody, -1, wish.argmax(-1))
@@ -248,19 +237,6 @@ def _cropped(
     corner = torch.minimum(corner.clamp(min=0), (cameras.size_px - side).clamp(min=0)).floor()
     moved = cameras.affine(torch.ones(s, t), -corner)
     return replace(moved, size_px=(cameras.size_px - corner).clamp(max=side))
-
-
-def _around(
-    rng: np.random.Generator, joints: Tensor, whom: Tensor, center: np.ndarray, size: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Centre and size [S, 2] m of the part of each space around a person whom [S] (-1: all of it)."""
-    s = len(whom)
-    place = joints[torch.arange(s), whom.clamp(min=0)].mean(1)[:, :2].numpy()
-    extent = rng.uniform(2.0, 4.0, (s, 1)).astype(np.float32)
-    part = np.minimum(size, extent)
-    middle = place + rng.uniform(-0.3, 0.3, (s, 2)) * part
-    somebody = (whom >= 0).numpy()[:, None]
-    return np.where(somebody, middle, center), np.where(somebody, part, size)
 
 
 def _exposure(light: Tensor, valid: Tensor) -> Tensor:

@@ -44,9 +44,8 @@ class DataConfig:
     view_budget     views a process and step: scenes = view_budget / views
     max_people      in a synthetic scene
     largest_m       longest side of a rendered scene's space
-    crop_px         rendered: train on squares of this side around people, in pixels of the images that
-                    the backbone reads; 0: on whole images. With the decoder (loss.decoder: 1) all
-                    squares of a scene are around the same person
+    crop_px         rendered: train heatmaps (loss.decoder: 0) on squares of this side around people, in
+                    pixels of the images that the backbone reads; 0: on whole images
     reuse           how often each rendered square is trained on, never twice the same; 1: once
     sequences, validation_sequences, interval, validation_interval
                     of a data set: recordings to train and to validate on, every how many frames;

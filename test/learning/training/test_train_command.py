@@ -53,6 +53,13 @@ def test_from_a_file_to_weights_in_a_folder_of_its_name(small, tmp_path, monkeyp
         (["keypoints", "--processes", "0"], "--processes is 0: expected at least 1"),
         (["keypoints", "--export", "w.pt"], "expected a name that ends in .safetensors"),
         (["keypoints_cmu0", "--out", "OUT"], "CMU0 needs data.calibration (--calibration)"),
+        (["own", "--out", "OUT"], "too few to begin with; give weights (--start-from FILE)"),
+        (["rgb_small", "--out", "OUT", "--set", "data.crop_px=96"], "is for heatmaps alone"),
+        (["rgb_small", "--out", "OUT", "--set", "data.reuse=2"], "is for squares (data.crop_px)"),
+        (
+            ["rgb_small_heatmaps", "--out", "OUT", "--set", "data.crop_px=100"],
+            "data.crop_px: expected a multiple of 32, got 100",
+        ),
     ],
 )
 def test_mistakes_are_one_line(words, told, tmp_path, capsys):
