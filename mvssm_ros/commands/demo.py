@@ -61,8 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sets", type=int, metavar="N",
                         help="of the film: at least N sets, evenly spread over it (default: all); of"
                         " a scenario: the first N (default: until all begin again)")  # fmt: skip
+    parser.add_argument("--frontend", choices=("keypoints", "resnet_small"), default="keypoints",
+                        help="what the network reads: 2D people of a detector (of the film: "
+                        "MediaPipe), or the images (default %(default)s)")  # fmt: skip
     parser.add_argument("--weights", default="", metavar="FILE",
-                        help="weights of the keypoints front-end (default: the package's)")  # fmt: skip
+                        help="weights of that front-end (default: the package's)")  # fmt: skip
     parser.add_argument("--time-limit", type=float, default=1800.0, metavar="S",
                         help="give up after this many seconds (default %(default)s)")  # fmt: skip
 
@@ -114,6 +117,7 @@ def _film(args: argparse.Namespace) -> int:
         calibration="corrected" if is_own_rig else asked,
         sets=sets,
         rate_hz=args.rate,
+        frontend=args.frontend,
         weights=args.weights and str(Path(args.weights).resolve()),
         time_limit_s=args.time_limit,
     )
@@ -126,7 +130,7 @@ def _film(args: argparse.Namespace) -> int:
     comparison = compare(recording.answers, load_truth(truth)) if truth else None
     print("drawing ...")
     files = _draw(recording, rig, out, numbers.main_id)
-    page = summary_markdown(numbers, comparison, title=_title(asked, args.rate), files=files)
+    page = summary_markdown(numbers, comparison, title=_title(asked, args), files=files)
     (out / "summary.md").write_text(page, encoding="utf-8")
     print(f"\n{page}\nall of it is in {out}/")
     return 0
@@ -162,9 +166,11 @@ def _draw(recording: Recording, rig: Rig, out: Path, main_id: str) -> dict[str, 
     }
 
 
-def _title(rig: str, rate_hz: float | None) -> str:
+def _title(rig: str, args: argparse.Namespace) -> str:
+    rate_hz, frontend = args.rate, args.frontend
     pace = "each set sent when the last was answered" if rate_hz is None else f"{rate_hz:g} sets/s"
-    return f"mvssm demo: Pose2Sim's Demo_SinglePerson, rig {rig}, {pace}"
+    how = "" if frontend == "keypoints" else f", front-end {frontend}"
+    return f"mvssm demo: Pose2Sim's Demo_SinglePerson, rig {rig}{how}, {pace}"
 
 
 def _nothing_came_out(numbers: Figures, out: Path) -> str:

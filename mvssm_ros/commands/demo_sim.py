@@ -57,11 +57,13 @@ def prepare(args: argparse.Namespace, made: tuple[str, ...]) -> tuple[Simulator,
     rig = simulator.scenario.rig
     rig_file = (out / "rig.yaml").resolve()
     rig.save(rig_file, f"The cameras of the simulated scenario '{simulator.scenario.name}'.")
-    topics = [f"/{name}/keypoints" for name in rig.cameras]
-    weights = args.weights and str(Path(args.weights).resolve())
+    content = "keypoints" if args.frontend == "keypoints" else "images"
+    topic = "keypoints" if content == "keypoints" else "image_raw"
+    topics = [f"/{name}/{topic}" for name in rig.cameras]
     source: dict[str, object] = {
         "scenario": args.scenario,
         "seed": args.seed,
+        "content": content,
         "duration": sets / simulator.rate_hz,
         "lockstep": args.rate is None,
         "answer_within_s": ANSWER_WITHIN_S,
@@ -72,9 +74,13 @@ def prepare(args: argparse.Namespace, made: tuple[str, ...]) -> tuple[Simulator,
         source |= {"rate": args.rate}
         simulator = Simulator(simulator.scenario, args.seed, args.rate)
         source["duration"] = sets / args.rate
-    pose = common_pose_parameters(rig_file, topics, weights, args.rate)
-    show = Show("sim_rig_node", sets, source, {**pose, "input": "keypoints"}, args.time_limit)
-    return simulator, show
+    pose = {
+        **common_pose_parameters(rig_file, topics, args.rate),
+        "input": content,
+        "model.frontend": args.frontend,
+        "model.weights": args.weights and str(Path(args.weights).resolve()),
+    }
+    return simulator, Show("sim_rig_node", sets, source, pose, args.time_limit)
 
 
 def report(args: argparse.Namespace, simulator: Simulator, played: Played) -> int:
@@ -86,14 +92,15 @@ def report(args: argparse.Namespace, simulator: Simulator, played: Played) -> in
     if not numbers.people:
         said = f"; pose_node said: {numbers.warnings[-1]}" if numbers.warnings else ""
         raise UserError(
-            f"demo: no skeleton came out of {numbers.sets_sent} sets of keypoints"
-            f" ({numbers.sets_answered} answered, nobody in them){said}; logs and bag are in {out}"
+            f"demo: no skeleton came out of {numbers.sets_sent} sets (front-end"
+            f" {args.frontend}; {numbers.sets_answered} answered, nobody in them){said}; logs and bag"
+            f" are in {out}"
         )
     truth = against_truth(recording.answers, simulator)
     print("drawing ...")
     files = _draw(recording, simulator, truth, out)
     title = f"mvssm demo: simulated scenario {simulator.scenario.name}, seed {args.seed}"
-    page = sim_summary_markdown(numbers, truth, title=title, files=files)
+    page = sim_summary_markdown(numbers, truth, args.frontend, title=title, files=files)
     (out / "summary.md").write_text(page, encoding="utf-8")
     print(f"\n{page}\nall of it is in {out}/")
     return 0

@@ -7,10 +7,10 @@ from mvssm_ros.demo.truth import FOUND_WITHIN_M, AgainstTruth
 
 
 def sim_summary_markdown(
-    numbers: Figures, truth: AgainstTruth, *, title: str, files: dict[str, str]
+    numbers: Figures, truth: AgainstTruth, frontend: str, *, title: str, files: dict[str, str]
 ) -> str:
     """The page. ``files``: name -> what it is."""
-    lines = [f"# {title}", "", *outcome_lines(numbers), "", *_truth_lines(truth), ""]
+    lines = [f"# {title}", "", *outcome_lines(numbers), "", *_truth_lines(truth, frontend), ""]
     lines += [*stages_lines(numbers), "", *reprojection_lines(numbers), ""]
     if numbers.warnings:
         lines += ["## Warnings of pose_node", "", *(f"- {text}" for text in numbers.warnings), ""]
@@ -18,13 +18,19 @@ def sim_summary_markdown(
     return "\n".join(lines)
 
 
-def _truth_lines(truth: AgainstTruth) -> list[str]:
+_READS = {
+    "keypoints": "keypoints with the simulated detector's noise: how good it is on real cameras"
+    " depends on the real detector"
+}
+_READS_IMAGES = "rendered images, of the kind that the network was trained on: real ones are harder"
+
+
+def _truth_lines(truth: AgainstTruth, frontend: str) -> list[str]:
     lines = [
         "## Against the ground truth",
         "",
         "The distance of each reported joint from where the simulated one is, at the same stamp. Of"
-        " keypoints with the simulated detector's noise: how good it is on real cameras depends on"
-        " the real detector.",
+        f" {_READS.get(frontend, _READS_IMAGES)}.",
         "",
         f"- mean joint error: {truth.mean_mm:.1f} mm (median {truth.quantile_mm(0.5):.1f} mm, 90 %"
         f" within {truth.quantile_mm(0.9):.1f} mm)",

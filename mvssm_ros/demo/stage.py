@@ -37,13 +37,15 @@ class Play:
 
     rig_file: for pose_node. calibration: of camera_info, "corrected" or "shipped".
     sets: at least so many sets, evenly spread over the film. rate_hz: sets a second; None: the next
-    set is sent when the last one is answered. weights: "" = those of the package.
+    set is sent when the last one is answered. frontend: as pose_node's model.frontend. weights: "" =
+    those of the package.
     """
 
     rig_file: Path
     calibration: str = "corrected"
     sets: int = FILM_FRAMES
     rate_hz: float | None = None
+    frontend: str = "keypoints"
     weights: str = ""
     time_limit_s: float = 1800.0
 
@@ -185,21 +187,22 @@ def _pose_parameters(settings: Play) -> dict[str, object]:
     subscribers that the middleware has not matched yet."""
     topics = [camera.image_topic for camera in load_rig(settings.rig_file).cameras.values()]
     return {
-        **common_pose_parameters(settings.rig_file, topics, settings.weights, settings.rate_hz),
+        **common_pose_parameters(settings.rig_file, topics, settings.rate_hz),
+        "model.frontend": settings.frontend,
+        "model.weights": settings.weights,
         "calibration.leave_out": False,  # all four views, also with the shipped calibration
         "model.tiles": False,  # the man fills these images: nothing smaller is looked for
     }
 
 
 def common_pose_parameters(
-    rig_file: Path, topics: Iterable[str], weights: str, rate_hz: float | None
+    rig_file: Path, topics: Iterable[str], rate_hz: float | None
 ) -> dict[str, object]:
     """Nothing is lost on the way from the topics, nor from pose_node; rate_hz None: at the pace of
     the answers, all cameras are waited for."""
     overrides = {topic: {"subscription": {"reliability": "reliable"}} for topic in topics}
     parameters: dict[str, object] = {
         "rig_file": str(rig_file),
-        "model.weights": weights,
         "qos_overrides": {**overrides, "/people": {"publisher": KEPT}},
     }
     if rate_hz is None:

@@ -45,6 +45,23 @@ def test_every_set_is_answered_with_both_people_where_they_are(finished):
 
 
 @pytest.mark.slow
+def test_images_through_the_shipped_network_on_images(tmp_path):
+    out = tmp_path / "out"
+    result = run_demo(
+        out, "--source", "sim", "--scenario", "crossing", "--frontend", "resnet_small",
+        "--sets", str(SETS), "--time-limit", "300",
+    )  # fmt: skip
+    assert result.returncode == 0, f"{result.stdout}\n{result.stderr}"
+    recording = read_recording(out / "bag", out / "frames.json")
+    assert [answer.frame for answer in recording.answers] == list(range(SETS))
+    truth = against_truth(recording.answers, Simulator(load_scenario("crossing"), 0))
+    assert [len(person.sets) for person in truth.people] == [SETS, SETS]
+    assert truth.strangers == {}
+    assert truth.mean_mm < 80
+    assert "rendered images, of the kind that the network was trained on" in result.stdout
+
+
+@pytest.mark.slow
 def test_pictures_and_summary_are_there(finished):
     out, result = finished
     page = (out / "summary.md").read_text("utf-8")

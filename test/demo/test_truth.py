@@ -60,8 +60,9 @@ def test_errors_switches_strangers_and_who_is_missed(simulator, answer, person):
 def test_the_page_says_so(simulator, answer, person):
     answers = [answer(0, person("p0001", joints_m=simulator.moment(0).joints_m[0] + 0.01))]
     numbers = Figures(1, 1, 1, 1, {"p0001": 1}, {}, set(), {}, {}, {}, {}, {})
+    truth = against_truth(answers, simulator)
     page = sim_summary_markdown(
-        numbers, against_truth(answers, simulator), title="t", files={"plot.png": "a plot"}
+        numbers, truth, "keypoints", title="t", files={"plot.png": "a plot"}
     )
     assert "mean joint error: 17.3 mm" in page
     assert "| anna | 1 of 1 | p0001 (1) | 0 | 17.3 | 17.3 | 17.3 |" in page

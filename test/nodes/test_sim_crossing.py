@@ -115,37 +115,3 @@ def test_both_ids_are_kept_through_the_crossing(world, trained_weights, tmp_path
     if lost:
         few = [a for a in world.answers if a.cameras_used == 0b10101]
         assert len(few) >= 15  # the answers while cameras were lost, the crossing among them
-
-
-@pytest.mark.slow
-def test_people_are_found_in_images_by_the_shipped_network(world, tmp_path):
-    """Images in, people out: the rendered rig and the network on images, which ships."""
-    scenario = load_scenario("crossing")
-    rig_file = tmp_path / "rig.yaml"
-    scenario.rig.save(rig_file)
-    pose = world.pose_node(
-        rig_file=str(rig_file), input="images", model__frontend="resnet_small",
-        **{f"qos_overrides./{name}/image_raw.subscription.reliability": "reliable"
-           for name in scenario.rig.cameras},
-    )  # fmt: skip
-    assert pose.trigger_configure() == SUCCESS
-    assert pose.trigger_activate() == SUCCESS
-    truths: list[PersonArray] = []
-    world.hear(PersonArray, "ground_truth", truths)
-    settings = {
-        "scenario": "crossing", "seed": 3, "lockstep": True, "duration": 2.0, "content": "images",
-    }  # fmt: skip
-    rig = SimRigNode(
-        context=world.context,
-        parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()],
-    )
-    world._add(rig)
-    world.spin_until(lambda: rig.finish() == 0, timeout_s=300)
-    world.spin_until(lambda: ns(world.answers[-1]) == ns(truths[-1]))
-
-    later = world.answers[SETTLE_SETS:]
-    ids, strangers = ids_by_name(later, truths)
-    assert set(ids) == {"anna", "ben"}, ids
-    assert all(len(counts) == 1 for counts in ids.values()), ids
-    assert strangers == 0
-    assert sum(sum(counts.values()) for counts in ids.values()) >= 0.9 * 2 * len(later)
