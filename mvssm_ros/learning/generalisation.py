@@ -55,17 +55,17 @@ class Variant:
 
 # Each variant may use as much compute as the full network: 1,800 core-seconds, a quarter of an hour of
 # two cores. What a step (four scenes of five views) costs on one thread differs, in s: full, tree and
-# serial 1.44, cross_attention 1.06, no_mamba 0.69, no_gtbs_mamba 0.65, mean 0.53. So the cheaper see
-# more scenes; with equal steps they would be trained less than they can be for the money.
+# serial 0.51, cross_attention 0.40, no_mamba 0.34, no_gtbs_mamba 0.27, mean 0.20 (AMD EPYC, Zen 5). So
+# the cheaper see more scenes; with equal steps they would be trained less than they can be for the money.
 CORE_SECONDS = 1800
 VARIANTS: dict[str, Variant] = {
-    "full": Variant(1250, {}, "full"),
-    "no_mamba": Variant(2600, {"ablation": "no_mamba"}, "no_mamba"),
-    "no_gtbs_mamba": Variant(2750, {"ablation": "no_gtbs_mamba"}, "no_gtbs_mamba"),
-    "cross_attention": Variant(1700, {"ablation": "cross_attention"}, "cross_attention"),
-    "mean": Variant(3400, {"ablation": "mean"}, "mean"),
-    "tree": Variant(1250, {"tree_order": True}),
-    "serial": Variant(1250, {"view_scan": "serial"}),
+    "full": Variant(3500, {}, "full"),
+    "no_mamba": Variant(5300, {"ablation": "no_mamba"}, "no_mamba"),
+    "no_gtbs_mamba": Variant(6700, {"ablation": "no_gtbs_mamba"}, "no_gtbs_mamba"),
+    "cross_attention": Variant(4500, {"ablation": "cross_attention"}, "cross_attention"),
+    "mean": Variant(9000, {"ablation": "mean"}, "mean"),
+    "tree": Variant(3500, {"tree_order": True}),
+    "serial": Variant(3500, {"view_scan": "serial"}),
 }
 _DEFAULTS = {"ablation": "full", "tree_order": False, "view_scan": "per_view"}
 

@@ -28,7 +28,7 @@ RIGS = [
     experiment.Arrangement("CMU0ex5", ring_of_cameras(5, torch.float32)),
     experiment.Arrangement("CMU0", ring_of_cameras(5, torch.float32)),
 ]
-PROVENANCE = {"step": 1250, "world": 1, "training": {"view_budget": 20, "views": {"5": 1.0}}}
+PROVENANCE = {"step": 3500, "world": 1, "training": {"view_budget": 20, "views": {"5": 1.0}}}
 
 
 def save(runs, variant, seed, **changes):
@@ -74,7 +74,7 @@ def test_budgets_are_the_same_compute():
     }
     assert {v.ablation for v in experiment.VARIANTS.values()} - {""} == set(ABLATION)
     steps = {name: v.steps for name, v in experiment.VARIANTS.items()}
-    assert steps["full"] == steps["tree"] == steps["serial"] == 1250
+    assert steps["full"] == steps["tree"] == steps["serial"] == 3500
     assert steps["full"] < steps["cross_attention"] < steps["no_mamba"] < steps["mean"]
 
 
@@ -137,7 +137,7 @@ def test_weights_of_another_variant_are_refused(tmp_path):
 
 
 def test_how_many_scenes_a_network_saw():
-    assert experiment.scenes_seen(PROVENANCE) == 5000
+    assert experiment.scenes_seen(PROVENANCE) == 14000
     views = {"2": 0.5, "5": 0.5}  # 10 or 4 scenes a step
     new = {"step": 100, "world": 2, "training": {"data": {"view_budget": 20, "views": views}}}
     assert experiment.scenes_seen(new) == 1400
@@ -150,9 +150,9 @@ def test_other_trainings_are_named(tmp_path):
     assert experiment.deviations(experiment.find_subject(tmp_path, "full", 0)) == []
     save(tmp_path, "mean", 0)
     (told,) = experiment.deviations(experiment.find_subject(tmp_path, "mean", 0))
-    assert told == "1250 steps instead of 3400"
+    assert told == "3500 steps instead of 9000"
     subject = experiment.Subject(
-        "full", tmp_path, 0, "", {"step": 1250, "training": {"data": {"arrangement": ""}}}
+        "full", tmp_path, 0, "", {"step": 3500, "training": {"data": {"arrangement": ""}}}
     )
     assert experiment.deviations(subject) == ["not trained on CMU0 alone"]
 
@@ -190,7 +190,7 @@ def test_the_table(runs):
     head = text.splitlines()[0]
     assert "| CMU0ex3 (3) | CMU0ex5 (5) | CMU0 (5) |" in head
     line = next(line for line in text.splitlines() if line.startswith("| full |"))
-    assert "| full | 0, 1 | 1250 | 5000 | 0.64 | 1.25 | 80 | – | 93.5 / 15.7 |" in line
+    assert "| full | 0, 1 | 3500 | 14000 | 0.64 | 1.25 | 80 | – | 93.5 / 15.7 |" in line
     assert line.count("|") == head.count("|")
     assert "±" in line
     mean = next(line for line in text.splitlines() if line.startswith("| mean |"))
@@ -262,7 +262,7 @@ def test_the_command_says_what_is_missing_and_goes_on(tmp_path, calibration, cap
     assert "| CMU4 (10) |" in said
     figures = json.loads(out.read_text())
     assert [row["variant"] for row in figures["rows"]] == ["full", "triangulate", "oracle"]
-    assert figures["rows"][0]["training"][0]["scenes"] == 5000
+    assert figures["rows"][0]["training"][0]["scenes"] == 14000
     forbid(monkeypatch, "held_out_scenes", "measure", "measure_cost")
     assert main(words) == 0
     assert capsys.readouterr().out == said
@@ -279,7 +279,7 @@ def test_missing_networks_are_trained(tmp_path, calibration):
     found = experiment.find_subject(tmp_path, "serial", 3)
     assert read_weights(found.weights).config.view_scan == "serial"
     assert experiment.scenes_seen(found.provenance) == 1
-    assert experiment.deviations(found) == ["1 steps instead of 1250"]
+    assert experiment.deviations(found) == ["1 steps instead of 3500"]
 
 
 def test_a_run_that_another_process_trains_is_left_to_it(tmp_path, calibration):
