@@ -3,7 +3,8 @@ keypoints of synthetic people.
 
 Every variant of the network is trained on Panoptic's CMU0 alone (experiment keypoints_cmu0), with the
 same budget of compute, and measured without fine-tuning on held-out scenes in other arrangements. Runs
-lie in RUNS/<variant>-<seed>: weights.safetensors, and evaluation.json with what has been measured.
+lie in RUNS/<variant>-<seed>: weights.safetensors, and evaluation.json with what has been measured, which
+is enough to print the table again without the weights (config/train/generalisation has ours).
 """
 
 from __future__ import annotations
@@ -126,14 +127,17 @@ def arrangements(
 
 
 def find_subject(runs: str | Path, variant: str, seed: int) -> Subject | None:
-    """A run with weights, None where there are none yet.
+    """A run with weights or with figures, None where there are neither yet.
 
     Raises UserError where the weights are damaged or those of another variant.
     """
     folder = Path(runs) / f"{variant}-{seed}"
     path = folder / WEIGHTS
     if not path.is_file():
-        return None
+        kept = _read_json(folder / EVALUATION)
+        if not kept.get("weights_sha256") or not isinstance(kept.get("provenance"), dict):
+            return None
+        return Subject(variant, folder, seed, kept["weights_sha256"], kept["provenance"])
     found = read_weights(path)
     wanted = _DEFAULTS | dict(VARIANTS[variant].network)
     wrong = {
@@ -161,19 +165,13 @@ class Evaluation:
         self.subject, self.path = subject, subject.folder / EVALUATION
         key: dict[str, Any] = {"version": _VERSION, "scenes": n_scenes, "seed": seed}
         key["weights_sha256"] = subject.weights_sha256
-        found = self._read()
+        found = _read_json(self.path)
         same = all(found.get(name) == value for name, value in key.items())
         self.content: dict[str, Any] = key | {
+            "provenance": dict(subject.provenance),
             "rigs": dict(found.get("rigs", {})) if same else {},
             "cost": found.get("cost") if same else None,
         }
-
-    def _read(self) -> dict[str, Any]:
-        try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
-            return {}  # is measured again
-        return found if isinstance(found, dict) else {}
 
     def figures(self, rig: Arrangement) -> dict[str, Any] | None:
         """What was measured on a rig, None: nothing yet."""
@@ -200,10 +198,22 @@ class Evaluation:
             raise UserError(f"cannot write {self.path}: {error.strerror}") from None
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    """Empty where it cannot be read: then it is measured again."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def evaluate_all(
     subjects: Sequence[Subject], rigs: Sequence[Arrangement], n_scenes: int, seed: int
 ) -> dict[str, Evaluation]:
-    """Measures what is not measured yet, all subjects on the same scenes; by the subjects' names."""
+    """Measures what is not measured yet, all subjects on the same scenes; by the subjects' names.
+
+    Raises UserError where that needs weights that are not there.
+    """
     found = {subject.name: Evaluation(subject, n_scenes, seed) for subject in subjects}
     methods: dict[str, Method] = {}
     for rig in rigs:
@@ -217,6 +227,12 @@ def evaluate_all(
         for one in lacking:
             name = one.subject.name
             if name not in methods:
+                if one.subject.seed is not None and not one.subject.weights.is_file():
+                    raise UserError(
+                        f"{one.subject.weights} does not exist, and {one.path.name} beside it has no "
+                        f"figures for {rig.name} as its cameras are here, {n_scenes} scenes and seed "
+                        f"{seed}: delete that folder and train it anew (--train)"
+                    )
                 methods[name] = one.subject.method()
             bar = tqdm(scenes, desc=f"{rig.name}, {name}", leave=False)
             one.keep(rig, measure(methods[name], scenes, bar))
@@ -233,7 +249,8 @@ def measure_costs(evaluations: Mapping[str, Evaluation], rig: Arrangement, seed:
     """Costs of one network a variant, the first that there is, on scenes of a rig."""
     first: dict[str, Evaluation] = {}
     for one in evaluations.values():
-        if one.subject.seed is not None:
+        known = one.content["cost"] or one.subject.weights.is_file()
+        if one.subject.seed is not None and known:
             first.setdefault(one.subject.variant, one)
     lacking = [one for one in first.values() if not one.content["cost"]]
     if not lacking:

@@ -113,6 +113,20 @@ def test_figures_of_something_else_are_forgotten(runs, change):
     assert experiment.Evaluation(subject, scenes, seed).figures(rigs[0]) is None
 
 
+def test_what_was_measured_is_enough_without_the_weights(runs):
+    before = measured(runs, ("full", 0))["full-0"]
+    (runs / "full-0" / experiment.WEIGHTS).unlink()
+    after = measured(runs, ("full", 0))["full-0"]
+    assert after.content == before.content
+    assert after.subject.provenance == PROVENANCE
+    assert experiment.deviations(after.subject) == []
+    new = experiment.Arrangement("CMU3", ring_of_cameras(4, torch.float32))
+    with pytest.raises(
+        UserError, match=r"weights\.safetensors does not exist.*no figures for CMU3"
+    ):
+        measured(runs, ("full", 0), rigs=[new])
+
+
 def test_it_goes_on_from_rig_to_rig(runs, monkeypatch):
     asked = []
 
