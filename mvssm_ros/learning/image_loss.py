@@ -13,20 +13,24 @@ from mvssm_ros.learning.losses import LossWeights, decoder_loss
 from mvssm_ros.learning.matching import survivors
 from mvssm_ros.network.pss import LayerOutput
 
+_FEWEST_JOINTS = 5.0  # an image that the loss is divided by
+
 
 def heatmap_loss(logits: Tensor, targets_px: Tensor, image_stride: int) -> Tensor:
     """Quality focal loss (Li et al., NeurIPS'20; beta 1) of heatmaps, a joint that is to be seen, [].
 
     logits [B, T, J, H, W]; targets [B, T, G, J, 3] as in `ImageBatch`. A cell costs its cross-entropy
     times its error, so the many empty cells do not drown the few others; times its square (beta 2), and
-    what is seen only roughly would never get sharp.
+    what is seen only roughly would never get sharp. Images of nobody count as if they had a few joints:
+    divided by one, they would outweigh all others.
     """
     height, width = logits.shape[-2:]
     cell = 4 * image_stride
     target = draw_heatmaps(targets_px.nan_to_num(), (cell * width, cell * height))
     error = (target - logits.detach().sigmoid()).abs()
     cost = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return (error * cost).sum() / targets_px[..., 2].sum().clamp(min=1.0)
+    images = targets_px.shape[0] * targets_px.shape[1]
+    return (error * cost).sum() / targets_px[..., 2].sum().clamp(min=_FEWEST_JOINTS * images)
 
 
 def image_loss(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mvssm_ros.frontends.heatmaps import draw_heatmaps
 from mvssm_ros.frontends.image_network import ImageNetwork
 from mvssm_ros.geometry.cameras import Cameras, project
 from mvssm_ros.learning.image_batch import ImageBatch
@@ -88,12 +89,21 @@ def test_an_arrangement_of_real_cameras_can_be_given(batch):
 
 def test_the_heatmap_loss_is_least_for_the_target():
     targets = torch.tensor([[[[[100.0, 60.0, 1.0]]]]])  # [1, 1, 1, 1, 3]
-    from mvssm_ros.frontends.heatmaps import draw_heatmaps
-
     right = torch.logit(draw_heatmaps(targets, (240, 128)).clamp(1e-4, 1 - 1e-4))
     nothing, everywhere = torch.full_like(right, -6.0), torch.full_like(right, 6.0)
     costs = [float(heatmap_loss(x, targets, 2)) for x in (right, nothing, everywhere)]
     assert costs[0] < 0.01 * costs[1] < costs[2]
+
+
+def test_images_of_nobody_do_not_outweigh_the_others():
+    nobody = torch.zeros(1, 2, 1, 1, 3)  # [B, T, G, J, 3]
+    logits = torch.full((1, 2, 1, 16, 30), -2.0)
+    p = torch.tensor(-2.0).sigmoid().item()
+    by_hand = 2 * 16 * 30 * p * -np.log(1 - p) / (5 * 2)
+    assert heatmap_loss(logits, nobody, 2).item() == pytest.approx(by_hand, rel=1e-5)
+    somebody = torch.tensor([100.0, 60.0, 1.0]).expand(1, 2, 12, 1, 3)
+    right = torch.logit(draw_heatmaps(somebody, (240, 128)).clamp(1e-4, 1 - 1e-4))
+    assert heatmap_loss(right, somebody, 2) < 0.01 * by_hand
 
 
 def test_the_loss_falls_and_every_part_learns(batch):
