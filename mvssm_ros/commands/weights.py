@@ -1,4 +1,4 @@
-"""`mvssm weights`: import public checkpoints, and look into a weights file."""
+"""`mvssm weights`: import public checkpoints, look into a weights file, halve its size."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from mvssm_ros.network.weights import SHIPPED, read_weights, save_weights
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    actions = parser.add_subparsers(dest="action", required=True, metavar="import|show")
+    actions = parser.add_subparsers(dest="action", required=True, metavar="import|show|halve")
     importer = actions.add_parser(
         "import",
         help="turn a VoxelPose, MvP or MVGFormer checkpoint into weights for the RGB front-end",
@@ -48,12 +48,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shower.add_argument(
         "file", type=Path, nargs="?", default=SHIPPED, help="default: the weights of the package"
     )
+    halver = actions.add_parser(
+        "halve",
+        help="write the same weights in 16 bits a number, which is what a file to ship needs",
+    )
+    halver.add_argument("file", type=Path)
+    halver.add_argument("--out", type=Path, required=True, help="weights file, .safetensors")
 
 
 def run(args: argparse.Namespace) -> int:
     if args.action == "import":
         return _import(args.checkpoint, args.decoder, args.out, args.with_mamba)
+    if args.action == "halve":
+        return _halve(args.file, args.out)
     return _show(args.file)
+
+
+def _halve(source: Path, out: Path) -> int:
+    if out.suffix != ".safetensors":
+        raise UserError(f"--out {out}: expected a name that ends in .safetensors")
+    weights = read_weights(source)
+    parts = [
+        {k: v.half() if v.is_floating_point() else v for k, v in weights.part(name).items()}
+        for name in ("network", "backbone")
+    ]
+    for name, value in (pair for part in parts for pair in part.items()):
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(f"{source}: {name} has values that 16 bits cannot hold")
+    network, backbone = parts
+    save_weights(out, weights.config, network, weights.provenance, backbone)
+    print(
+        f"wrote {out}, {out.stat().st_size / 1e6:.1f} MB ({source.stat().st_size / 1e6:.1f} MB before)"
+    )
+    return 0
 
 
 def _import(source: Path, decoder_source: Path | None, out: Path, with_mamba: bool) -> int:

@@ -8,7 +8,9 @@ from public_layouts import backbone_layout, blank, mvgformer_layout, mvp_layout
 
 from mvssm_ros.commands import weights
 from mvssm_ros.errors import UserError
-from mvssm_ros.network.weights import load_network, read_weights
+from mvssm_ros.network.config import MVSSMConfig
+from mvssm_ros.network.mvssm import MVSSM
+from mvssm_ros.network.weights import load_network, read_weights, save_weights
 
 SMALL = mvgformer_layout(n_layers=2, n_instances=4)
 
@@ -112,3 +114,23 @@ def test_nothing_is_written_when_something_is_wrong(tmp_path):
 def test_an_output_of_another_kind(mvgformer, tmp_path):
     with pytest.raises(UserError, match=r"w\.pth: expected a name that ends in \.safetensors"):
         mvssm_weights("import", mvgformer, "--out", tmp_path / "w.pth")
+
+
+def test_halving_keeps_the_answers_and_refuses_what_16_bits_cannot_hold(tmp_path):
+    config = MVSSMConfig(d_model=16, n_layers=2, survivors=(8,))
+    network = MVSSM(config).state_dict()
+    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
+    save_weights(whole, config, network, {"step": 7})
+    assert mvssm_weights("halve", whole, "--out", half) == 0
+    assert half.stat().st_size < 0.6 * whole.stat().st_size
+    assert read_weights(half).provenance == {"step": 7}
+    loaded = load_network(read_weights(half)).state_dict()
+    for name, value in network.items():
+        assert loaded[name].dtype == value.dtype
+        torch.testing.assert_close(loaded[name], value, rtol=1e-3, atol=1e-6)
+
+    name = next(k for k, v in network.items() if v.is_floating_point())
+    network[name] = torch.full_like(network[name], 1e6)
+    save_weights(whole, config, network, {})
+    with pytest.raises(UserError, match=rf"{name} has values that 16 bits cannot hold"):
+        mvssm_weights("halve", whole, "--out", half)
