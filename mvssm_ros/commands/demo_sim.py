@@ -6,6 +6,8 @@ import argparse
 import math
 from pathlib import Path
 
+import torch
+
 from mvssm_ros.commands.output import make_room
 from mvssm_ros.demo.floor_plan import FloorPlan
 from mvssm_ros.demo.overlay import OverlayPainter
@@ -74,17 +76,15 @@ def prepare(args: argparse.Namespace, made: tuple[str, ...]) -> tuple[Simulator,
         source |= {"rate": args.rate}
         simulator = Simulator(simulator.scenario, args.seed, args.rate)
         source["duration"] = sets / args.rate
-    pose = {
-        **common_pose_parameters(rig_file, topics, args.rate),
-        "input": content,
-        "model.frontend": args.frontend,
-        "model.weights": args.weights and str(Path(args.weights).resolve()),
-    }
-    return simulator, Show("sim_rig_node", sets, source, pose, args.time_limit)
+    weights = args.weights and str(Path(args.weights).resolve())
+    pose = common_pose_parameters(rig_file, topics, args.frontend, weights, args.rate)
+    show = Show("sim_rig_node", sets, source, {**pose, "input": content}, args.time_limit)
+    return simulator, show
 
 
 def report(args: argparse.Namespace, simulator: Simulator, played: Played) -> int:
     """Compare, draw, write the summary."""
+    torch.set_num_threads(1)  # for painting: on a busy machine a second only waits
     out = Path(args.out)
     rig = simulator.scenario.rig
     recording = read_recording(played.bag, played.frames_file)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mvssm_ros.nodes.demo_conductor import Conductor
 
 FILM_FRAMES = 100
+LEAST_SCORES = {
+    "resnet_small": 0.4
+}  # by front-end: below it, second poses of somebody are frequent
 ANSWER_WITHIN_S = 60.0
 _DEADLINE_S = 10.0  # of a set, without --rate
 _LOOK_AROUND_S = 5.0  # for nodes of others
@@ -187,24 +190,28 @@ def _pose_parameters(settings: Play) -> dict[str, object]:
     subscribers that the middleware has not matched yet."""
     topics = [camera.image_topic for camera in load_rig(settings.rig_file).cameras.values()]
     return {
-        **common_pose_parameters(settings.rig_file, topics, settings.rate_hz),
-        "model.frontend": settings.frontend,
-        "model.weights": settings.weights,
+        **common_pose_parameters(
+            settings.rig_file, topics, settings.frontend, settings.weights, settings.rate_hz
+        ),
         "calibration.leave_out": False,  # all four views, also with the shipped calibration
         "model.tiles": False,  # the man fills these images: nothing smaller is looked for
     }
 
 
 def common_pose_parameters(
-    rig_file: Path, topics: Iterable[str], rate_hz: float | None
+    rig_file: Path, topics: Iterable[str], frontend: str, weights: str, rate_hz: float | None
 ) -> dict[str, object]:
     """Nothing is lost on the way from the topics, nor from pose_node; rate_hz None: at the pace of
     the answers, all cameras are waited for."""
     overrides = {topic: {"subscription": {"reliability": "reliable"}} for topic in topics}
     parameters: dict[str, object] = {
         "rig_file": str(rig_file),
+        "model.frontend": frontend,
+        "model.weights": weights,
         "qos_overrides": {**overrides, "/people": {"publisher": KEPT}},
     }
+    if frontend in LEAST_SCORES:
+        parameters["model.score_threshold"] = LEAST_SCORES[frontend]
     if rate_hz is None:
         parameters["sync.deadline"] = _DEADLINE_S
     return parameters

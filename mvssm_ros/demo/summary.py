@@ -189,7 +189,9 @@ def stages_lines(numbers: Figures) -> list[str]:
 
 
 def reprojection_lines(numbers: Figures) -> list[str]:
-    """How well the answers fit the keypoints of each camera."""
+    """How well the answers fit the keypoints of each camera; nothing where there are no keypoints."""
+    if not np.isfinite(list(numbers.reprojection_px.values())).any():
+        return []
     lines = [
         "## Reprojection error",
         "",
