@@ -57,16 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.action == "show":
+        return _show(args.file)
+    if args.out.suffix != ".safetensors":
+        raise UserError(f"--out {args.out}: expected a name that ends in .safetensors")
     if args.action == "import":
         return _import(args.checkpoint, args.decoder, args.out, args.with_mamba)
-    if args.action == "halve":
-        return _halve(args.file, args.out)
-    return _show(args.file)
+    return _halve(args.file, args.out)
 
 
 def _halve(source: Path, out: Path) -> int:
-    if out.suffix != ".safetensors":
-        raise UserError(f"--out {out}: expected a name that ends in .safetensors")
     weights = read_weights(source)
     parts = [
         {k: v.half() if v.is_floating_point() else v for k, v in weights.part(name).items()}
@@ -84,8 +84,6 @@ def _halve(source: Path, out: Path) -> int:
 
 
 def _import(source: Path, decoder_source: Path | None, out: Path, with_mamba: bool) -> int:
-    if out.suffix != ".safetensors":
-        raise UserError(f"--out {out}: expected a name that ends in .safetensors")
     checkpoint = read_checkpoint(source)
     if not checkpoint.backbone:
         raise UserError(f"{source.name}: a {checkpoint.kind} checkpoint without a backbone")

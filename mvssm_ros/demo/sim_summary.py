@@ -18,10 +18,10 @@ def sim_summary_markdown(
     return "\n".join(lines)
 
 
-_READS = {
-    "keypoints": "keypoints with the simulated detector's noise: how good it is on real cameras"
-    " depends on the real detector"
-}
+_READS_KEYPOINTS = (
+    "keypoints with the simulated detector's noise: how good it is on real cameras depends on the"
+    " real detector"
+)
 _READS_IMAGES = "rendered images, of the kind that the network was trained on: real ones are harder"
 
 
@@ -30,7 +30,7 @@ def _truth_lines(truth: AgainstTruth, frontend: str) -> list[str]:
         "## Against the ground truth",
         "",
         "The distance of each reported joint from where the simulated one is, at the same stamp. Of"
-        f" {_READS.get(frontend, _READS_IMAGES)}.",
+        f" {_READS_KEYPOINTS if frontend == 'keypoints' else _READS_IMAGES}.",
         "",
         f"- mean joint error: {truth.mean_mm:.1f} mm (median {truth.quantile_mm(0.5):.1f} mm, 90 %"
         f" within {truth.quantile_mm(0.9):.1f} mm)",

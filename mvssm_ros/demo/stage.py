@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from mvssm_ros.nodes.demo_conductor import Conductor
 
 FILM_FRAMES = 100
-LEAST_SCORES = {
-    "resnet_small": 0.4
-}  # by front-end: below it, second poses of somebody are frequent
+# By front-end, where second poses of somebody are frequent below it.
+LEAST_SCORES = {"resnet_small": 0.4}
 ANSWER_WITHIN_S = 60.0
 _DEADLINE_S = 10.0  # of a set, without --rate
 _LOOK_AROUND_S = 5.0  # for nodes of others
