@@ -75,10 +75,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How it is trained. AdamW, a linear warm-up, then a cosine to one hundredth of the rate.
+    """How it is trained: a linear warm-up, then a cosine to one hundredth of the rate.
 
     grid, survivors  start poses over each rig's space, whatever its size (columns, rows); candidates
                      that live on after each layer but the last
+    optimizer        adamw | muon (the backbone's inner convolutions by Muon, at `muon_rate`)
     clip_norm        of the gradient; a step whose gradient is not finite is left out
     ema_decay        of the running average of the weights, which is what is validated and exported
     precision        32-true | bf16-mixed | 16-mixed (CUDA)
@@ -90,7 +91,9 @@ class TrainingConfig:
     """
 
     steps: int = 6000
+    optimizer: str = "adamw"
     learning_rate: float = 2e-3
+    muon_rate: float = 2e-2
     warmup_steps: int = 100
     weight_decay: float = 1e-2
     clip_norm: float = 1.0
@@ -161,7 +164,7 @@ _LIMITS: dict[str, dict[str, tuple[float, float]]] = {
         "interval": (1, 100_000), "validation_interval": (1, 100_000), "workers": (0, 64),
     },
     "training": {
-        "steps": (1, 1e9), "learning_rate": (1e-9, 1), "warmup_steps": (0, 1e9),
+        "steps": (1, 1e9), "learning_rate": (1e-9, 1), "muon_rate": (1e-9, 1), "warmup_steps": (0, 1e9),
         "weight_decay": (0, 1), "clip_norm": (1e-6, 1e6), "ema_decay": (0, 1), "seed": (0, 2**63 - 1),
         "grid": (1, 256), "survivors": (1, 65536), "backbone_rate": (0, 1),
         "save_every": (1, 1e9), "log_every": (1, 1e9),
@@ -185,6 +188,7 @@ def check(experiment: Experiment, where: str) -> None:
     data, training, network = experiment.data, experiment.training, experiment.network
     _one_of(data.kind, KINDS, f"{where} data.kind")
     _one_of(training.precision, PRECISIONS, f"{where} training.precision")
+    _one_of(training.optimizer, ("adamw", "muon"), f"{where} training.optimizer")
     _one_of(training.backbone, ("trained", "frozen"), f"{where} training.backbone")
     _one_of(network.frontend, _FRONTENDS, f"{where} network.frontend")
     total = sum(data.views.values())
@@ -203,6 +207,11 @@ def check(experiment: Experiment, where: str) -> None:
         raise UserError(
             f"{where} data.kind: '{data.kind}' does not go with network.frontend "
             f"'{network.frontend}': keypoints need keypoints, images one of resnet50, resnet_small"
+        )
+    if training.optimizer == "muon" and network.frontend == "keypoints":
+        raise UserError(
+            f"{where} training.optimizer: muon is for the convolutions of a backbone, and "
+            "network.frontend 'keypoints' has none: expected adamw"
         )
     if len(training.survivors) != network.n_layers - 1:
         raise UserError(

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from .experiment import Experiment
+from .muon import MuonAdamW, inner_kernels
 from .task import Task
 
 OWN = "mvssm_ros"  # key of our part of a Lightning checkpoint
@@ -80,20 +81,33 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         training = self.experiment.training
         groups: list[dict[str, Any]] = []
+        kernels: list[nn.Parameter] = []
+        if training.optimizer == "muon":
+            kernels = [p for p in inner_kernels(getattr(self.model, "backbone")) if p.requires_grad]  # noqa: B009
+        by_muon = {id(p) for p in kernels}
         for part, rate in (("", 1.0), ("backbone.", training.backbone_rate)):
             own = [
                 p
                 for name, p in self.model.named_parameters()
-                if p.requires_grad and name.startswith("backbone.") == bool(part)
+                if p.requires_grad
+                and name.startswith("backbone.") == bool(part)
+                and id(p) not in by_muon
             ]
             decay = [p for p in own if p.dim() >= 2]
             rest = [p for p in own if p.dim() < 2]
             if own:
                 groups.append({"params": decay, "rate": rate})
                 groups.append({"params": rest, "weight_decay": 0.0, "rate": rate})
-        return torch.optim.AdamW(
-            groups, lr=training.learning_rate, weight_decay=training.weight_decay
-        )
+        options: dict[str, Any] = {
+            "lr": training.learning_rate,
+            "weight_decay": training.weight_decay,
+        }
+        if not kernels:
+            return torch.optim.AdamW(groups, **options)
+        rate = training.backbone_rate * training.muon_rate / training.learning_rate
+        groups.append({"params": kernels, "rate": rate, "muon": True})
+        products = torch.bfloat16 if training.precision == "bf16-mixed" else torch.float32
+        return MuonAdamW(groups, products, **options)
 
     def train_dataloader(self) -> DataLoader:
         """What this process has still to see."""
