@@ -22,21 +22,22 @@ from torch import Tensor
 from mvssm_ros.frontends import keypoints
 from mvssm_ros.network.pyramid import FeaturePyramid
 
-STRIDE = keypoints.STRIDES[0]  # network px a cell of a heatmap
+CELL = 4  # pixels of an image, a cell of its heatmaps
 SIGMA_CELLS = 1.0  # of the Gaussian that stands for a joint in a heatmap
 FLOOR = 0.03  # of a heatmap: below it nothing is seen
 _EPS = 0.01
 _REACH = 3.0  # half width of a window, in its sigmas
 
 
-def draw_heatmaps(keypoints_px: Tensor, canvas_px: tuple[int, int]) -> Tensor:
-    """Targets: keypoints [..., P, J, 3] (x, y in network px, confidence) -> [..., J, H, W] in 0..1.
+def draw_heatmaps(keypoints_px: Tensor, canvas_px: tuple[int, int], cell_px: int) -> Tensor:
+    """Targets: keypoints [..., P, J, 3] (x, y in network px, confidence) -> [..., J, H, W] in 0..1,
+    a cell for `cell_px` network px.
 
     The largest of the people's Gaussians, each as high as its confidence.
     """
-    width, height = (side // STRIDE for side in canvas_px)
+    width, height = (side // cell_px for side in canvas_px)
     k = keypoints_px.transpose(-3, -2)  # [..., J, P, 3]
-    centre = (k[..., :2] + 0.5) / STRIDE - 0.5  # cells
+    centre = (k[..., :2] + 0.5) / cell_px - 0.5  # cells
     x = torch.arange(width, dtype=k.dtype, device=k.device)
     y = torch.arange(height, dtype=k.dtype, device=k.device)
     gx = torch.exp(-0.5 * ((centre[..., 0:1] - x) / SIGMA_CELLS) ** 2)  # [..., J, P, W]
@@ -49,14 +50,14 @@ def draw_heatmaps(keypoints_px: Tensor, canvas_px: tuple[int, int]) -> Tensor:
     return out
 
 
-def heatmap_pyramid(heatmaps: Tensor) -> FeaturePyramid:
-    """Heatmaps [B, T, J, H, W] in 0..1 at `STRIDE` -> levels [B, T, J, 3, H', W']."""
+def heatmap_pyramid(heatmaps: Tensor, cell_px: int) -> FeaturePyramid:
+    """Heatmaps [B, T, J, H, W] in 0..1, a cell for `cell_px` network px -> levels [B, T, J, 3, H', W']."""
     b, t, j, _, _ = heatmaps.shape
     seen = ((heatmaps - FLOOR) / (1 - FLOOR)).clamp(min=0)
     seen = seen.flatten(0, 2).unsqueeze(1)  # [B T J, 1, H, W]
     levels = []
     for stride in keypoints.STRIDES:
-        moments = _moments(seen, stride // STRIDE)  # [B T J, 3, H', W']
+        moments = _moments(seen, stride // cell_px)  # [B T J, 3, H', W']
         maps = moments / (moments[:, :1] + _EPS)
         levels.append(maps.view(b, t, j, 3, *maps.shape[-2:]))
     mirror = torch.as_tensor(keypoints._MIRROR, device=heatmaps.device)

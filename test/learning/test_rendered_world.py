@@ -89,7 +89,7 @@ def test_an_arrangement_of_real_cameras_can_be_given(batch):
 
 def test_the_heatmap_loss_is_least_for_the_target():
     targets = torch.tensor([[[[[100.0, 60.0, 1.0]]]]])  # [1, 1, 1, 1, 3]
-    right = torch.logit(draw_heatmaps(targets, (240, 128)).clamp(1e-4, 1 - 1e-4))
+    right = torch.logit(draw_heatmaps(targets, (240, 128), 8).clamp(1e-4, 1 - 1e-4))
     nothing, everywhere = torch.full_like(right, -6.0), torch.full_like(right, 6.0)
     costs = [float(heatmap_loss(x, targets, 2)) for x in (right, nothing, everywhere)]
     assert costs[0] < 0.01 * costs[1] < costs[2]
@@ -102,7 +102,7 @@ def test_images_of_nobody_do_not_outweigh_the_others():
     by_hand = 2 * 16 * 30 * p * -np.log(1 - p) / (5 * 2)
     assert heatmap_loss(logits, nobody, 2).item() == pytest.approx(by_hand, rel=1e-5)
     somebody = torch.tensor([100.0, 60.0, 1.0]).expand(1, 2, 12, 1, 3)
-    right = torch.logit(draw_heatmaps(somebody, (240, 128)).clamp(1e-4, 1 - 1e-4))
+    right = torch.logit(draw_heatmaps(somebody, (240, 128), 8).clamp(1e-4, 1 - 1e-4))
     assert heatmap_loss(right, somebody, 2) < 0.01 * by_hand
 
 

@@ -66,8 +66,10 @@ def _check_config(weights: Weights, config: MVSSMConfig, network: bool, images: 
         compared = set(ours) - _INFERENCE
         if weights.config.ablation == "no_mamba" and config.ablation in ("full", "no_mamba"):
             compared -= _MAMBA
-        if images and not weights.part("backbone") and config.per_joint_maps:
-            compared -= {"frontend", "image_stride"}  # heatmaps are heatmaps, whoever draws them
+        if images and config.per_joint_maps:  # heatmaps are heatmaps, of images of any size,
+            compared.remove("image_stride")
+            if not weights.part("backbone"):  # and whoever draws them
+                compared.remove("frontend")
     differ = sorted(key for key in compared if theirs[key] != ours[key])
     if differ:
         told = "; ".join(f"{key}: {theirs[key]!r}, here {ours[key]!r}" for key in differ)
