@@ -15,6 +15,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mvssm_ros.errors import UserError
 
+from .experiment import Experiment
 from .module import OWN
 
 LAST, BEST = "last.ckpt", "best.ckpt"
@@ -135,11 +136,12 @@ def check_resumable(path: Path, settings: dict[str, dict[str, Any]], world: int)
     """
     own: dict[str, Any] = read_checkpoint(path)[OWN]
     before = own["settings"]
+    unsaid = Experiment().settings()  # by checkpoints from before a setting was there
     differ = [
         f"{section}.{key}"
         for section, values in settings.items()
         for key, value in values.items()
-        if before.get(section, {}).get(key) != value
+        if before.get(section, {}).get(key, unsaid[section][key]) != value
     ]
     if differ:
         raise UserError(
