@@ -54,8 +54,6 @@ class ImagesTask:
                 f"data.crop_px: {data.crop_px} is for heatmaps alone (loss.decoder: 0): squares of "
                 "each view around somebody else have no geometry"
             )
-        if data.reuse > 1 and not data.crop_px:
-            raise UserError(f"data.reuse: {data.reuse} is for squares (data.crop_px)")
         self.trained_on = "mvssm_ros rendered world (images)"
         if data.kind == "rendered":
             if data.arrangement:
@@ -75,7 +73,7 @@ class ImagesTask:
         return ImageNetwork(self.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batch(self, step: int, rank: int, world: int) -> ImageBatch:
-        """Batch `step * world + rank` of the run's seed."""
+        """Batch `step * world + rank` of the run's seed; with `data.reuse` another, but always the same."""
         data, seed = self.experiment.data, self.experiment.training.seed
         number = step * world + rank
         if data.kind != "rendered":
@@ -83,10 +81,13 @@ class ImagesTask:
         if data.reuse == 1:
             return self._rendered(number, views_at(self.experiment, step))
         if self._reuse is None:
-            self._reuse = Reuse(
-                lambda k: self._rendered(k, views_at(self.experiment, k)), data.reuse, seed
+            self._reuse = Reuse(  # each process has its own pictures
+                lambda k: self._rendered(k * world + rank, views_at(self.experiment, k)),
+                data.reuse,
+                (seed, rank),
+                mirror=data.crop_px > 0,  # views of squares are not one scene
             )
-        return self._reuse.batch(number)
+        return self._reuse.batch(step)
 
     def _rendered(self, number: int, views: int) -> ImageBatch:
         """Batch `number` of the rendered world."""

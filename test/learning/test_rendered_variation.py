@@ -1,4 +1,4 @@
-"""Squares used again: never twice the same, all as often, a function of number and seed, targets with
+"""Pictures used again: never twice the same, all as often, a function of number and seed, targets with
 their images."""
 
 from collections import Counter
@@ -8,7 +8,7 @@ import torch
 
 from mvssm_ros.geometry.skeletons import PANOPTIC15
 from mvssm_ros.learning.image_batch import ImageBatch
-from mvssm_ros.learning.rendered.variation import BLOCK, Reuse, varied
+from mvssm_ros.learning.rendered.variation import BLOCK, Reuse, mirrored, recoloured
 from mvssm_ros.learning.rendered.world import RenderedConfig, RenderedWorld
 
 
@@ -29,7 +29,8 @@ def batch_of(number):
 def test_the_bright_pixel_stays_where_the_wrist_is_also_when_mirrored():
     seen = Counter()
     for number in range(20):
-        made = varied(batch_of(number), np.random.default_rng(number))
+        rng = np.random.default_rng(number)
+        made = mirrored(recoloured(batch_of(number), rng), rng)
         pixel = int(made.images[0, 0].sum(0)[5].argmax())
         left, right = (
             made.targets_px[0, 0, 0, PANOPTIC15.index(f"{s}_wrist")] for s in ("left", "right")
@@ -48,7 +49,7 @@ def test_every_batch_is_used_as_often_and_never_twice_the_same():
         asked.append(number)
         return batch_of(number)
 
-    reuse = Reuse(make, 3, 7)
+    reuse = Reuse(make, 3, (7,), mirror=True)
     made = [reuse.batch(number).images for number in range(3 * BLOCK)]
     assert sorted(asked) == list(range(BLOCK))  # each was rendered once
     assert len({tuple(images.flatten().tolist()) for images in made}) == 3 * BLOCK
@@ -57,8 +58,14 @@ def test_every_batch_is_used_as_often_and_never_twice_the_same():
 
 
 def test_a_batch_is_a_function_of_its_number():
-    one, two = Reuse(batch_of, 2, 7), Reuse(batch_of, 2, 7)
+    one, two = (Reuse(batch_of, 2, (7,), mirror=True) for _ in range(2))
     first = [one.batch(number).images for number in range(5)]
     for number in (4, 0, 3):
         assert torch.equal(two.batch(number).images, first[number])
-    assert not torch.equal(Reuse(batch_of, 2, 8).batch(0).images, first[0])
+    assert not torch.equal(Reuse(batch_of, 2, (8,), mirror=True).batch(0).images, first[0])
+
+
+def test_scenes_are_recoloured_but_not_mirrored():
+    scenes = Reuse(batch_of, 3, (7,), mirror=False)
+    targets = {tuple(scenes.batch(n).targets_px.flatten().tolist()) for n in range(3 * BLOCK)}
+    assert targets == {tuple(batch_of(n).targets_px.flatten().tolist()) for n in range(BLOCK)}

@@ -1,6 +1,6 @@
-"""The same squares once more, but different: mirrored, in other colours, with other noise.
+"""The same pictures once more, but different: in other colours, with other noise, squares also mirrored.
 
-Rendering costs as much as training on what is rendered. So each square may be trained on several times,
+Rendering costs as much as training on what is rendered. So each picture may be trained on several times,
 far enough apart, and never twice the same (`data.reuse`).
 """
 
@@ -25,25 +25,28 @@ class Reuse:
     A function of the number and the seed alone, like `make`: what is kept only saves time.
     """
 
-    def __init__(self, make: Callable[[int], ImageBatch], times: int, seed: int) -> None:
-        self._make, self._times, self._seed = make, times, seed
+    def __init__(
+        self, make: Callable[[int], ImageBatch], times: int, seed: tuple[int, ...], mirror: bool
+    ) -> None:
+        self._make, self._times, self._seed, self._mirror = make, times, seed, mirror
         self._block, self._kept = -1, dict[int, ImageBatch]()
 
     def batch(self, number: int) -> ImageBatch:
         block, place = divmod(number, BLOCK * self._times)
         if block != self._block:
             self._block, self._kept = block, {}
-        order = np.random.default_rng([self._seed, block]).permutation(BLOCK * self._times)
+        order = np.random.default_rng([*self._seed, block]).permutation(BLOCK * self._times)
         made = block * BLOCK + int(order[place]) % BLOCK
         if made not in self._kept:
             self._kept[made] = self._make(made)
-        return varied(self._kept[made], np.random.default_rng([self._seed, block, place]))
+        rng = np.random.default_rng([*self._seed, block, place])
+        again = recoloured(self._kept[made], rng)
+        return mirrored(again, rng) if self._mirror else again
 
 
-def varied(batch: ImageBatch, rng: np.random.Generator) -> ImageBatch:
-    """Half of the images mirrored, with their targets (left joints become right ones), and all of them
-    in slightly other colours, brightness and noise. For heatmaps alone: cameras are not mirrored."""
-    b, t, _, _, width = batch.images.shape
+def recoloured(batch: ImageBatch, rng: np.random.Generator) -> ImageBatch:
+    """The same images in slightly other colours, brightness and noise."""
+    b, t = batch.images.shape[:2]
     mean, std = (batch.images.new_tensor(x)[:, None, None] for x in (IMAGENET_MEAN, IMAGENET_STD))
     light = batch.images * std + mean
 
@@ -55,11 +58,17 @@ def varied(batch: ImageBatch, rng: np.random.Generator) -> ImageBatch:
     generator = torch.Generator(light.device).manual_seed(int(rng.integers(2**62)))
     grain = torch.randn(light.shape, device=light.device, generator=generator)
     images = normalised((light * drawn(gain) + drawn(noise) * grain).clamp(0, 1))
+    return replace(batch, images=images)
 
-    mirrored = torch.from_numpy(rng.random((b, t)) < 0.5).to(light.device)
-    images = torch.where(mirrored[..., None, None, None], images.flip(-1), images)
+
+def mirrored(batch: ImageBatch, rng: np.random.Generator) -> ImageBatch:
+    """Half of the images mirrored, with their targets (left joints become right ones). For heatmaps
+    alone: cameras are not mirrored."""
+    b, t, _, _, width = batch.images.shape
+    chosen = torch.from_numpy(rng.random((b, t)) < 0.5).to(batch.images.device)
+    images = torch.where(chosen[..., None, None, None], batch.images.flip(-1), batch.images)
     targets = batch.targets_px[..., PANOPTIC15.mirror, :].clone()
     stride = round(float(batch.cameras.size_px.amax()) / width)
     targets[..., 0] = stride * width - 1 - targets[..., 0]
-    targets = torch.where(mirrored[..., None, None, None], targets, batch.targets_px)
+    targets = torch.where(chosen[..., None, None, None], targets, batch.targets_px)
     return replace(batch, images=images, targets_px=targets)

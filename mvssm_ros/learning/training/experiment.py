@@ -46,7 +46,7 @@ class DataConfig:
     largest_m       longest side of a rendered scene's space
     crop_px         rendered: train heatmaps (loss.decoder: 0) on squares of this side around people, in
                     pixels of the images that the backbone reads; 0: on whole images
-    reuse           how often each rendered square is trained on, never twice the same; 1: once
+    reuse           how often each rendered picture is trained on, never twice the same; 1: once
     sequences, validation_sequences, interval, validation_interval
                     of a data set: recordings to train and to validate on, every how many frames;
                     none: the published ones
