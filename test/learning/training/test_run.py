@@ -16,7 +16,7 @@ from training_runs import EXPERIMENT, changed
 pytest.importorskip("lightning")
 
 from mvssm_ros.errors import UserError
-from mvssm_ros.learning.training.checkpoints import BEST, LAST, read_checkpoint
+from mvssm_ros.learning.training.checkpoints import BEST, LAST, check_resumable, read_checkpoint
 from mvssm_ros.learning.training.module import OWN
 from mvssm_ros.learning.training.run import export, train
 from mvssm_ros.network.mvssm import MVSSM
@@ -188,6 +188,17 @@ def test_resuming_with_other_settings_is_refused_and_a_finished_run_is_told(whol
     assert "already trained to its 6 steps" in capsys.readouterr().out
     with pytest.raises(UserError, match="trained by 1 processes, got 2"):
         train(EXPERIMENT, whole, 2, device="cpu")
+
+
+def test_a_checkpoint_from_before_a_setting_existed_counts_as_its_default(tmp_path, whole):
+    saved = read_checkpoint(whole / LAST)
+    del saved[OWN]["settings"]["training"]["optimizer"]
+    torch.save(saved, tmp_path / LAST)
+    settings = EXPERIMENT.settings()
+    assert check_resumable(tmp_path / LAST, settings, 1)["progress"]["step"] == 6
+    settings["training"]["optimizer"] = "muon"
+    with pytest.raises(UserError, match=r"\(training.optimizer differ\)"):
+        check_resumable(tmp_path / LAST, settings, 1)
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -97,6 +97,16 @@ def test_an_image_network_takes_keypoints_weights_and_keeps_its_backbone(tmp_pat
         warm_start(model, SMALL, path, frozen=True)
 
 
+def test_weights_for_images_of_half_the_size_are_a_start_for_whole_ones(tmp_path):
+    path = tmp_path / "w.safetensors"
+    half, whole = replace(SMALL, image_stride=2), replace(SMALL, image_stride=1)
+    made = ImageNetwork(half)
+    save_weights(path, half, made.network.state_dict(), {}, made.backbone.state_dict())
+    model = ImageNetwork(whole)
+    warm_start(model, whole, path, frozen=False)
+    assert all(torch.equal(v, made.state_dict()[k]) for k, v in model.state_dict().items())
+
+
 def test_a_backbone_alone_leaves_the_network_fresh(tmp_path):
     path = tmp_path / "w.safetensors"
     backbone = lively(PoseResNet(CONFIGS["resnet_small"]))
