@@ -178,11 +178,10 @@ def paper_rgb(frontend: str = "resnet50", **changes: Any) -> MVSSMConfig:
 
 
 def small_rgb(**changes: Any) -> MVSSMConfig:
-    """The small network on images, for a CPU: heatmaps of a small backbone on images of half the
-    size, read by the keypoints network; start poses closer together in place of proposals."""
+    """The small network on images, for a CPU: heatmaps of a small backbone, read by the keypoints
+    network; start poses closer together in place of proposals."""
     settings: dict[str, Any] = {
         "frontend": "resnet_small",
-        "image_stride": 2,
         "n_proposals": 0,
         "grid_pitch_m": 0.5,
         "survivors": (40, 24, 16),
