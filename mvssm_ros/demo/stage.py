@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FILM_FRAMES = 100
 # By front-end, where second poses of somebody are frequent below it.
-LEAST_SCORES = {"resnet_small": 0.4}
+LEAST_SCORES = {"resnet_small": 0.5}
 ANSWER_WITHIN_S = 60.0
 _DEADLINE_S = 10.0  # of a set, without --rate
 _LOOK_AROUND_S = 5.0  # for nodes of others
