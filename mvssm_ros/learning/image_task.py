@@ -54,6 +54,10 @@ class ImagesTask:
                 f"data.crop_px: {data.crop_px} is for heatmaps alone (loss.decoder: 0): squares of "
                 "each view around somebody else have no geometry"
             )
+        if data.reuse > 1 and data.kind != "rendered":
+            raise UserError(
+                f"data.reuse: {data.reuse} is for rendered pictures (data.kind: rendered)"
+            )
         self.trained_on = "mvssm_ros rendered world (images)"
         if data.kind == "rendered":
             if data.arrangement:

@@ -56,6 +56,10 @@ def test_from_a_file_to_weights_in_a_folder_of_its_name(small, tmp_path, monkeyp
         (["own", "--out", "OUT"], "too few to begin with; give weights (--start-from FILE)"),
         (["rgb_small", "--out", "OUT", "--set", "data.crop_px=96"], "is for heatmaps alone"),
         (
+            ["own", "--out", "OUT", "--start-from", "shipped", "--set", "data.reuse=2"],
+            "data.reuse: 2 is for rendered pictures (data.kind: rendered)",
+        ),
+        (
             ["rgb_small_heatmaps", "--out", "OUT", "--set", "data.crop_px=100"],
             "data.crop_px: expected a multiple of 32, got 100",
         ),
