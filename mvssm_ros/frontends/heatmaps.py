@@ -22,7 +22,6 @@ from torch import Tensor
 from mvssm_ros.frontends import keypoints
 from mvssm_ros.network.pyramid import FeaturePyramid
 
-CELL = 4  # pixels of an image, a cell of its heatmaps
 SIGMA_CELLS = 1.0  # of the Gaussian that stands for a joint in a heatmap
 FLOOR = 0.03  # of a heatmap: below it nothing is seen
 _EPS = 0.01

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mvssm_ros.frontends.heatmaps import CELL, heatmap_pyramid
+from mvssm_ros.frontends.heatmaps import heatmap_pyramid
 from mvssm_ros.frontends.resnet import CONFIGS, STRIDES, PoseResNet
 from mvssm_ros.network.config import MVSSMConfig
 from mvssm_ros.network.mvssm import MVSSM
@@ -52,6 +52,8 @@ def see(
         if heatmap_logits is None:
             heatmap_logits = backbone.heatmaps(flat).unflatten(0, views)
         with torch.autocast(images.device.type, enabled=False):  # where a joint is needs all digits
-            return heatmap_pyramid(heatmap_logits.float().sigmoid(), CELL * config.image_stride)
+            return heatmap_pyramid(
+                heatmap_logits.float().sigmoid(), STRIDES[0] * config.image_stride
+            )
     levels = tuple(level.float().unflatten(0, views) for level in backbone(flat))
     return FeaturePyramid(levels, tuple(config.image_stride * s for s in STRIDES))

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mvssm_ros.frontends.heatmaps import CELL, draw_heatmaps
+from mvssm_ros.frontends.heatmaps import draw_heatmaps
 from mvssm_ros.frontends.image_network import ImageNetwork
+from mvssm_ros.frontends.resnet import STRIDES
 from mvssm_ros.learning.image_batch import ImageBatch
 from mvssm_ros.learning.losses import LossWeights, decoder_loss
 from mvssm_ros.learning.matching import survivors
@@ -25,7 +26,7 @@ def heatmap_loss(logits: Tensor, targets_px: Tensor, image_stride: int) -> Tenso
     divided by one, they would outweigh all others.
     """
     height, width = logits.shape[-2:]
-    cell = CELL * image_stride
+    cell = STRIDES[0] * image_stride
     target = draw_heatmaps(targets_px.nan_to_num(), (cell * width, cell * height), cell)
     error = (target - logits.detach().sigmoid()).abs()
     cost = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
