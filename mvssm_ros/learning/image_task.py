@@ -88,7 +88,8 @@ class ImagesTask:
             self._reuse = Reuse(  # each process has its own pictures
                 lambda k: self._rendered(k * world + rank, views_at(self.experiment, k)),
                 data.reuse,
-                (seed, rank),
+                seed,
+                rank,
                 mirror=data.crop_px > 0,  # views of squares are not one scene
             )
         return self._reuse.batch(step)

@@ -49,7 +49,7 @@ def test_every_batch_is_used_as_often_and_never_twice_the_same():
         asked.append(number)
         return batch_of(number)
 
-    reuse = Reuse(make, 3, (7,), mirror=True)
+    reuse = Reuse(make, 3, 7, mirror=True)
     made = [reuse.batch(number).images for number in range(3 * BLOCK)]
     assert sorted(asked) == list(range(BLOCK))  # each was rendered once
     assert len({tuple(images.flatten().tolist()) for images in made}) == 3 * BLOCK
@@ -58,14 +58,22 @@ def test_every_batch_is_used_as_often_and_never_twice_the_same():
 
 
 def test_a_batch_is_a_function_of_its_number():
-    one, two = (Reuse(batch_of, 2, (7,), mirror=True) for _ in range(2))
+    one, two = (Reuse(batch_of, 2, 7, mirror=True) for _ in range(2))
     first = [one.batch(number).images for number in range(5)]
     for number in (4, 0, 3):
         assert torch.equal(two.batch(number).images, first[number])
-    assert not torch.equal(Reuse(batch_of, 2, (8,), mirror=True).batch(0).images, first[0])
+    assert not torch.equal(Reuse(batch_of, 2, 8, mirror=True).batch(0).images, first[0])
 
 
 def test_scenes_are_recoloured_but_not_mirrored():
-    scenes = Reuse(batch_of, 3, (7,), mirror=False)
+    scenes = Reuse(batch_of, 3, 7, mirror=False)
     targets = {tuple(scenes.batch(n).targets_px.flatten().tolist()) for n in range(3 * BLOCK)}
     assert targets == {tuple(batch_of(n).targets_px.flatten().tolist()) for n in range(BLOCK)}
+
+
+def test_processes_draw_in_the_same_order_and_colour_on_their_own():
+    one, two = (Reuse(batch_of, 3, 7, rank, mirror=False) for rank in range(2))
+    for number in range(5):
+        first, second = one.batch(number), two.batch(number)
+        assert torch.equal(first.targets_px, second.targets_px)
+        assert not torch.equal(first.images, second.images)

@@ -22,24 +22,33 @@ BLOCK = 32  # batches that are kept, and come again in a random order
 class Reuse:
     """Batches by number, each `make(k)` used `times` times among the others of its block of 32.
 
-    A function of the number and the seed alone, like `make`: what is kept only saves time.
+    A function of the number, the seed and the rank alone, like `make`: what is kept only saves time.
+    All processes draw the same numbers in the same order, each in colours of its own: so they have
+    equally many views at every step, and none waits for another.
     """
 
     def __init__(
-        self, make: Callable[[int], ImageBatch], times: int, seed: tuple[int, ...], mirror: bool
+        self,
+        make: Callable[[int], ImageBatch],
+        times: int,
+        seed: int,
+        rank: int = 0,
+        *,
+        mirror: bool,
     ) -> None:
-        self._make, self._times, self._seed, self._mirror = make, times, seed, mirror
+        self._make, self._times, self._mirror = make, times, mirror
+        self._seed, self._rank = seed, rank
         self._block, self._kept = -1, dict[int, ImageBatch]()
 
     def batch(self, number: int) -> ImageBatch:
         block, place = divmod(number, BLOCK * self._times)
         if block != self._block:
             self._block, self._kept = block, {}
-        order = np.random.default_rng([*self._seed, block]).permutation(BLOCK * self._times)
+        order = np.random.default_rng([self._seed, block]).permutation(BLOCK * self._times)
         made = block * BLOCK + int(order[place]) % BLOCK
         if made not in self._kept:
             self._kept[made] = self._make(made)
-        rng = np.random.default_rng([*self._seed, block, place])
+        rng = np.random.default_rng([self._seed, self._rank, block, place])
         again = recoloured(self._kept[made], rng)
         return mirrored(again, rng) if self._mirror else again
 
