@@ -74,7 +74,7 @@ class Predictor:
         backbone: PoseResNet | None = None,
         detector: Detector | None = None,
         device: str = "cpu",
-        score_threshold: float = 0.1,
+        score_threshold: float | None = None,
         max_people: int = 16,
         covariance_model: CovarianceModel | None = SHIPPED_COVARIANCE,
     ):
@@ -83,7 +83,7 @@ class Predictor:
         self.frontend = network.config.frontend
         self.backbone = None if backbone is None else backbone.to(self.device).eval()
         self.detector = detector
-        self.score_threshold = score_threshold
+        self.score_threshold = score_threshold  # None: as the weights say
         self.max_people = max_people
         self.covariance_model = covariance_model  # None: covariances as the network gives them
 

@@ -69,7 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scenes", type=int, help="scenes a rig (default: 200; rendered: 50)")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes (default: 0)")
     parser.add_argument(
-        "--score-threshold", type=float, help="report people above this score (default: the node's)"
+        "--score-threshold",
+        type=float,
+        help="report people above this score (default: the weights say)",
     )
     parser.add_argument(
         "--tracking",

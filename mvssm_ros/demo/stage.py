@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from mvssm_ros.nodes.demo_conductor import Conductor
 
 FILM_FRAMES = 100
-# By front-end, where second poses of somebody are frequent below it.
-LEAST_SCORES = {"resnet_small": 0.5}
 ANSWER_WITHIN_S = 60.0
 _DEADLINE_S = 10.0  # of a set, without --rate
 _LOOK_AROUND_S = 5.0  # for nodes of others
@@ -209,8 +207,6 @@ def common_pose_parameters(
         "model.weights": weights,
         "qos_overrides": {**overrides, "/people": {"publisher": KEPT}},
     }
-    if frontend in LEAST_SCORES:
-        parameters["model.score_threshold"] = LEAST_SCORES[frontend]
     if rate_hz is None:
         parameters["sync.deadline"] = _DEADLINE_S
     return parameters

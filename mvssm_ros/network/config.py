@@ -29,6 +29,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "survivors": (0, 65536),
     "score_epsilon": (0, 100),
     "neighbourhood_m": (0, 100),
+    "score_threshold": (0, 1),
+    "rounds": (1, 64),
 }
 _MOST_LEVELS = 8
 ABLATIONS = ("full", "no_mamba", "no_gtbs_mamba", "cross_attention", "mean")
@@ -59,6 +61,9 @@ class MVSSMConfig:
     view_margin_px   a joint projected up to this far outside an image still counts as in view
     survivors        most candidates that live on after each layer but the last
     neighbourhood_m  candidates within this (RMS over joints) compete for one person; 0: by score alone
+    score_threshold  people who score less are not reported, unless another threshold is asked for
+    rounds           how often the decoder runs for an answer, from the second time on from what it has
+                     found (ours; the paper's 1)
     mvgformer        compute as MVGFormer's checkpoints were trained to: offsets and weights of each
                      level from that level's anchor, their numbers read heads first; cells stretched
                      by w / (w - 1); a position embedding a candidate; a head of three linear maps;
@@ -98,6 +103,8 @@ class MVSSMConfig:
     survivors: tuple[int, ...] = (32, 24, 16)
     score_epsilon: float = 0.02
     neighbourhood_m: float = 0.3
+    score_threshold: float = 0.1
+    rounds: int = 1
     mvgformer: bool = False
     ablation: str = "full"
 
@@ -121,6 +128,10 @@ class MVSSMConfig:
             raise ValueError(
                 f"survivors needs {self.n_layers - 1} numbers (one a layer but the last), "
                 f"got {self.survivors}"
+            )
+        if self.rounds > 1 and self.n_candidates:
+            raise ValueError(
+                f"rounds must be 1 where n_candidates is fixed ({self.n_candidates}), got {self.rounds}"
             )
 
     @property
@@ -179,11 +190,13 @@ def paper_rgb(frontend: str = "resnet50", **changes: Any) -> MVSSMConfig:
 
 def small_rgb(**changes: Any) -> MVSSMConfig:
     """The small network on images, for a CPU: heatmaps of a small backbone, read by the keypoints
-    network; start poses closer together in place of proposals."""
+    network; start poses closer together in place of proposals, and several rounds."""
     settings: dict[str, Any] = {
         "frontend": "resnet_small",
         "n_proposals": 0,
         "grid_pitch_m": 0.5,
         "survivors": (40, 24, 16),
+        "score_threshold": 0.2,
+        "rounds": 4,
     }
     return MVSSMConfig(**(settings | changes))

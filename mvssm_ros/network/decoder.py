@@ -103,16 +103,28 @@ def crowding(poses_m: Tensor, scores: Tensor, distance_m: float) -> Tensor:
 def suppress_duplicates(poses_m: Tensor, scores: Tensor, relative_distance: float = 0.15) -> Tensor:
     """Non-maximum suppression of poses [M, J, 3] by scores [M]: indices kept, best first.
 
-    Two poses are one person when their mean joint distance is under `relative_distance` of the
-    better pose's own size (largest extent of its joints).
+    Which two poses are one person, the better one tells: `same_person`.
     """
     order = scores.argsort(descending=True, stable=True)
     poses = poses_m[order]
-    distance = (poses[:, None] - poses[None]).norm(dim=-1).mean(-1)  # [M, M]
-    size = (poses.amax(1) - poses.amin(1)).amax(-1).clamp(0.5, 2.5)  # [M]
-    same = distance < relative_distance * size[:, None]
+    same = same_person(poses, poses, relative_distance)
     kept = torch.ones(len(order), dtype=torch.bool, device=order.device)
     for i in range(len(order)):
         if kept[i]:
             kept[i + 1 :] &= ~same[i, i + 1 :]
     return order[kept]
+
+
+def same_person(poses_m: Tensor, others_m: Tensor, relative_distance: float = 0.15) -> Tensor:
+    """Which poses [M, J, 3] and others [N, J, 3] are one person, [M, N] bool: their mean joint distance
+    is under `relative_distance` of the pose's size (largest extent of its joints)."""
+    distance = (poses_m[:, None] - others_m[None]).norm(dim=-1).mean(-1)  # [M, N]
+    size = (poses_m.amax(1) - poses_m.amin(1)).amax(-1).clamp(0.5, 2.5)  # [M]
+    return distance < relative_distance * size[:, None]
+
+
+def distinct(out: LayerOutput, score_threshold: float) -> Tensor:
+    """The candidates of one scene (B = 1) that score enough and are nobody's duplicates, best first."""
+    poses, scores = out.poses_m[0], out.scores[0]
+    alive = (scores >= score_threshold).nonzero().squeeze(1)
+    return alive[suppress_duplicates(poses[alive], scores[alive])]

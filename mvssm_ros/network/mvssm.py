@@ -12,9 +12,10 @@ from mvssm_ros.geometry.cameras import Cameras
 
 from .candidates import grid_size, start_poses
 from .config import MVSSMConfig
-from .decoder import Decoder, Selection, suppress_duplicates
+from .decoder import Decoder, Selection, distinct
 from .pss import LayerOutput
 from .pyramid import FeaturePyramid
+from .rounds import further_rounds
 
 
 @dataclass(frozen=True)
@@ -86,24 +87,41 @@ class MVSSM(nn.Module):
         cameras: Cameras,
         start_m: Tensor,
         *,
-        score_threshold: float = 0.3,
+        score_threshold: float | None = None,
         max_people: int | None = None,
     ) -> list[Detections3D]:
-        """Threshold and non-maximum suppression after the last layer, one answer a scene."""
+        """Threshold (by default `config.score_threshold`) and non-maximum suppression after the last
+        layer, one answer a scene.
+
+        With `config.rounds` more than one each scene has `further_rounds`.
+        """
         last = self(pyramid, cameras, start_m)[-1]
-        joint_scores = last.joint_logits.sigmoid()
-        scores = last.scores
-        people = []
-        for b in range(len(scores)):
-            alive = (scores[b] >= score_threshold).nonzero().squeeze(1)
-            kept = alive[suppress_duplicates(last.poses_m[b, alive], scores[b, alive])][:max_people]
-            people.append(
-                Detections3D(
-                    poses_m=last.poses_m[b, kept],
-                    covariance_m2=last.covariance_m2[b, kept],
-                    scores=scores[b, kept],
-                    joint_scores=joint_scores[b, kept],
-                    confidence=last.confidence[b][:, kept].transpose(0, 1),
-                )
-            )
-        return people
+        least = self.config.score_threshold if score_threshold is None else score_threshold
+        return [
+            self._people(self._refined(last.scene(b), pyramid, cameras, b), least, max_people)
+            for b in range(len(start_m))
+        ]
+
+    def _refined(
+        self, found: LayerOutput, pyramid: FeaturePyramid, cameras: Cameras, b: int
+    ) -> LayerOutput:
+        """After all rounds, what has been found in scene b."""
+        if self.config.rounds == 1:
+            return found
+        maps, views = pyramid.scene(b), cameras.at(slice(b, b + 1))
+
+        def decode(start_m: Tensor) -> LayerOutput:
+            return self(maps, views, start_m)[-1]
+
+        return further_rounds(decode, found, self.config.rounds - 1, self.config.score_epsilon)
+
+    @staticmethod
+    def _people(found: LayerOutput, least: float, max_people: int | None) -> Detections3D:
+        kept = distinct(found, least)[:max_people]
+        return Detections3D(
+            poses_m=found.poses_m[0, kept],
+            covariance_m2=found.covariance_m2[0, kept],
+            scores=found.scores[0, kept],
+            joint_scores=found.joint_logits[0, kept].sigmoid(),
+            confidence=found.confidence[0][:, kept].transpose(0, 1),
+        )

@@ -44,13 +44,28 @@ class LayerOutput(NamedTuple):
     def pick(self, index: Tensor) -> LayerOutput:
         """Keep the candidates index [B, M'] of each scene."""
         b = torch.arange(index.shape[0], device=index.device)[:, None]
-        views = {"keypoints_px", "confidence"}
         return LayerOutput(
             *(
-                x.transpose(1, 2)[b, index].transpose(1, 2) if name in views else x[b, index]
+                x.transpose(1, 2)[b, index].transpose(1, 2) if name in _BY_VIEW else x[b, index]
                 for name, x in self._asdict().items()
             )
         )
+
+    def joined(self, more: LayerOutput) -> LayerOutput:
+        """These candidates and more of the same scenes."""
+        return LayerOutput(
+            *(
+                torch.cat([x, y], 2 if name in _BY_VIEW else 1)
+                for (name, x), y in zip(self._asdict().items(), more, strict=True)
+            )
+        )
+
+    def scene(self, b: int) -> LayerOutput:
+        """Scene b alone (B = 1)."""
+        return LayerOutput(*(x[b : b + 1] for x in self))
+
+
+_BY_VIEW = {"keypoints_px", "confidence"}  # [B, T, M, ...]
 
 
 class PSSLayer(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +28,10 @@ class FeaturePyramid:
     @property
     def per_joint(self) -> bool:
         return self.levels[0].dim() == 6
+
+    def scene(self, b: int) -> FeaturePyramid:
+        """Scene b alone (B = 1)."""
+        return replace(self, levels=tuple(level[b : b + 1] for level in self.levels))
 
 
 def cell_px(maps: Tensor, stride: int, stretched: bool = False) -> Tensor:

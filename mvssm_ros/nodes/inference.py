@@ -70,7 +70,7 @@ def make_predictor(values: dict[str, Any]) -> Predictor:
         weights or None,
         device=values["model.device"],
         detector=detector,
-        score_threshold=values["model.score_threshold"],
+        score_threshold=score_threshold(values),
         max_people=values["model.max_people"],
     )
     if predictor.frontend != frontend:
@@ -79,6 +79,12 @@ def make_predictor(values: dict[str, Any]) -> Predictor:
             f" model.frontend is '{frontend}'; set one to fit the other"
         )
     return predictor
+
+
+def score_threshold(values: dict[str, Any]) -> float | None:
+    """The parameter model.score_threshold; None where the weights decide."""
+    wanted: float = values["model.score_threshold"]
+    return None if wanted < 0 else wanted
 
 
 @dataclass(frozen=True)

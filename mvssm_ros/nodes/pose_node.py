@@ -25,7 +25,7 @@ from mvssm_ros.nodes.calibration_changes import CalibrationChanges
 from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.feeds.frames import robot_needs_tf
 from mvssm_ros.nodes.feeds.publishers import FeedPublishers
-from mvssm_ros.nodes.inference import import_network
+from mvssm_ros.nodes.inference import import_network, score_threshold
 from mvssm_ros.nodes.pipeline import Configured, Pipeline
 from mvssm_ros.nodes.spin import Stopped, run_node, stoppable
 
@@ -158,7 +158,7 @@ class PoseNode(LifecycleNode):
         values = parameters.read(self)
         self._configured.values.update(values)
         self._configured.answers.apply(values)
-        self._configured.inference.predictor.score_threshold = values["model.score_threshold"]
+        self._configured.inference.predictor.score_threshold = score_threshold(values)
 
 
 def main(args: list[str] | None = None) -> int:

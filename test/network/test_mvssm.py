@@ -220,7 +220,58 @@ def test_detect_applies_threshold_and_most_people():
     assert len(model.detect(pyramid, cameras, start(model), score_threshold=1.1)[0].scores) == 0
 
 
+def in_rounds(model, rounds):
+    model.config = replace(model.config, rounds=rounds)
+    return model
+
+
+def test_every_further_round_begins_at_what_the_last_one_found():
+    cameras, pyramid = keypoints_scene(3)
+    model = random_network()
+    least, poses = model.config.score_epsilon, start(model)
+    for rounds in (1, 2, 3):
+        in_rounds(model, 1)
+        found = model.detect(pyramid, cameras, poses, score_threshold=least)[0]
+        in_rounds(model, rounds)
+        whole = model.detect(pyramid, cameras, start(model), score_threshold=least)[0]
+        torch.testing.assert_close(whole.poses_m, found.poses_m)
+        torch.testing.assert_close(whole.scores, found.scores)
+        poses = found.poses_m[None]
+    first = in_rounds(model, 1).detect(pyramid, cameras, start(model), score_threshold=least)[0]
+    assert first.poses_m.shape != whole.poses_m.shape or not torch.equal(
+        first.poses_m, whole.poses_m
+    )
+
+
+def test_scenes_with_other_numbers_of_people_do_not_disturb_each_other_in_later_rounds():
+    cameras, pyramid = keypoints_scene(3)
+    model = in_rounds(random_network(), 3)
+    starts = torch.cat([start(model), start(model) + torch.tensor([4.0, 3.0, 0.0])])
+    both = model.detect(
+        FeaturePyramid(
+            tuple(x.expand(2, *x.shape[1:]) for x in pyramid.levels),
+            pyramid.strides,
+            pyramid.mirror,
+        ),
+        cameras.select([0, 1, 2]).at([0, 0]),
+        starts,
+        score_threshold=0.0,
+    )
+    alone = [model.detect(pyramid, cameras, one[None], score_threshold=0.0)[0] for one in starts]
+    assert len(alone[0].scores) != len(alone[1].scores)
+    for one, other in zip(both, alone, strict=True):
+        torch.testing.assert_close(one.poses_m, other.poses_m)
+
+
+def test_rounds_of_nobody_end_with_nobody():
+    cameras, pyramid = keypoints_scene(3)
+    model = random_network(score_epsilon=1.1, rounds=3)
+    assert len(model.detect(pyramid, cameras, start(model), score_threshold=0.99)[0].scores) == 0
+
+
 def test_configuration_is_checked():
+    with pytest.raises(ValueError, match="rounds must be 1 where n_candidates is fixed"):
+        paper_rgb(rounds=2)
     with pytest.raises(ValueError, match="ablation must be one of"):
         MVSSMConfig(ablation="nothing")
     with pytest.raises(ValueError, match="survivors needs 3"):

@@ -14,7 +14,10 @@ from mvssm_ros.network.config import MVSSMConfig
 from mvssm_ros.network.weights import SHIPPED, Weights, load_state, read_weights
 
 # Start poses and who lives on: chosen for inference, the weights are the same
-_INFERENCE = {"survivors", "score_epsilon", "neighbourhood_m", "n_proposals", "grid_pitch_m"}
+_INFERENCE = {
+    "survivors", "score_epsilon", "neighbourhood_m", "score_threshold", "rounds", "n_proposals",
+    "grid_pitch_m",
+}  # fmt: skip
 # What shapes Mamba's blocks: of no weight where the file has none
 _MAMBA = {
     "ablation", "d_state", "gated", "feature_expansion", "keypoint_expansion", "scan_directions",
