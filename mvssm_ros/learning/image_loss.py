@@ -40,11 +40,13 @@ def image_loss(
     grid: tuple[int, int],
     kept: tuple[int, ...],
     weights: LossWeights,
+    rounds_before: int = 0,
 ) -> tuple[Tensor, dict[str, float], list[LayerOutput]]:
     """Loss of one batch, its log, and the layers' outputs (none without the decoder).
 
     grid: columns and rows of start poses where the weights leave their number free; kept: candidates
-    that live on after each layer but the last.
+    that live on after each layer but the last; rounds_before: the start poses are what the network
+    makes of the grid in so many rounds (`network.rounds`), without gradient.
     """
     total = batch.images.new_zeros(())
     log: dict[str, float] = {}
@@ -61,7 +63,7 @@ def image_loss(
     space = batch.space_center_m, batch.space_size_m
     start = model.network.start_poses(*space, grid=None if config.n_candidates else grid)
     truth, valid = batch.joints_m, batch.person_valid
-    inputs = [start]
+    inputs: list[Tensor] = []
 
     def select(layer: int, out: LayerOutput) -> Tensor:
         poses = out.poses_m.detach()
@@ -70,6 +72,10 @@ def image_loss(
         return index
 
     with torch.autocast(batch.images.device.type, enabled=False):  # geometry needs all its digits
+        with torch.no_grad():
+            for _ in range(rounds_before):
+                start = model.network(pyramid, batch.cameras, start)[-1].poses_m
+        inputs.append(start)
         outputs = model.network(pyramid, batch.cameras, start, select)
     loss, more = decoder_loss(outputs, inputs, batch.cameras, truth, valid, weights)
     return total + loss, log | more, outputs

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -113,14 +114,23 @@ class ImagesTask:
         self.on_cuda = device.type == "cuda"
         return batch if batch.images.device == device else batch.to(device)
 
-    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
         assert isinstance(model, ImageNetwork)
         training, weights = self.experiment.training, self.experiment.loss
-        loss, log, outputs = image_loss(model, batch, training.grid, training.survivors, weights)
+        loss, log, outputs = image_loss(
+            model, batch, training.grid, training.survivors, weights, self._rounds_before(step)
+        )
         if outputs:
             last = log[f"joints_3d/{len(outputs) - 1}"]
             log["error_mm"] = 1000.0 * last / weights.joints_3d
         return loss, log
+
+    def _rounds_before(self, step: int) -> int:
+        """How many rounds a step's start poses have been through: drawn, the same for every process."""
+        training = self.experiment.training
+        rng = np.random.default_rng([training.seed, step, 1])
+        later = rng.random() < training.later_rounds
+        return int(rng.integers(1, self.config.rounds)) if later else 0
 
     def validate(self, model: nn.Module) -> Mapping[str, float]:
         """The figures of `mvssm evaluate --world rendered` but for its times."""

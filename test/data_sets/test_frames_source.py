@@ -133,7 +133,7 @@ def test_a_network_trains_and_validates_on_a_data_set(root):
     torch.manual_seed(0)
     model = task.build()
     assert isinstance(model, ImageNetwork)
-    loss, log = task.loss(model, task.batch(0, 0, 1))
+    loss, log = task.loss(model, task.batch(0, 0, 1), 0)
     loss.backward()
     assert torch.isfinite(loss)
     assert log["error_mm"] > 0

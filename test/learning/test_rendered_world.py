@@ -130,6 +130,37 @@ def test_the_loss_falls_and_every_part_learns(batch):
     assert silent == []
 
 
+def test_later_rounds_begin_at_what_earlier_ones_made_of_the_grid(batch):
+    training = for_training(batch, 2)
+    torch.manual_seed(0)
+    model = ImageNetwork(SMALL).eval()
+    with torch.no_grad():
+        for p in model.network.parameters():
+            p.add_(0.02 * torch.randn_like(p))
+    weights = LossWeights(heatmaps=1.0, quality_m=(0.4, 0.2))
+    begun, network = [], model.network.forward
+
+    def watched(pyramid, cameras, start_m, select=None):
+        begun.append(start_m)
+        outputs = network(pyramid, cameras, start_m, select)
+        begun.append(outputs[-1].poses_m)
+        return outputs
+
+    model.network.forward = watched
+    first, _, _ = image_loss(model, training, (4, 4), (6,), weights)
+    assert len(begun) == 2
+    later, _, _ = image_loss(model, training, (4, 4), (6,), weights, rounds_before=2)
+    grid, made, again, made_again, last, _ = begun[2:]
+    assert torch.equal(grid, begun[0])
+    assert torch.equal(again, made)
+    assert torch.equal(last, made_again)
+    assert not torch.equal(last, made)
+    assert not last.requires_grad
+    assert later.item() != first.item()
+    later.backward()
+    assert model.backbone.final_layer.weight.grad.abs().sum() > 0
+
+
 def test_joints_that_are_not_known_cost_nothing(batch):
     training = for_training(batch, 2)
     unknown = training.joints_m.clone()

@@ -88,12 +88,8 @@ class FullDiskTask(EventfulTask):
 class NotFiniteTask(KeypointsTask):
     """The loss of step 2 is not a number."""
 
-    def batch(self, step, rank, world):
-        return step, super().batch(step, rank, world)
-
-    def loss(self, model, batch):
-        step, scenes = batch
-        loss, log = super().loss(model, scenes)
+    def loss(self, model, batch, step):
+        loss, log = super().loss(model, batch, step)
         return (loss * float("nan") if step == 2 else loss), log
 
 
@@ -108,11 +104,11 @@ class WatchedTask(KeypointsTask):
         self.rank = rank
         return super().batch(step, rank, world)
 
-    def loss(self, model, batch):
+    def loss(self, model, batch, step):
         flat = torch.cat([p.detach().flatten() for p in model.parameters()]).double()
         with (self.folder / f"weights-{self.rank}.txt").open("a") as file:
             file.write(f"{float(flat.sum()):.17g} {float(flat.square().sum()):.17g}\n")
-        return super().loss(model, batch)
+        return super().loss(model, batch, step)
 
 
 class ScriptedTask(KeypointsTask):

@@ -79,6 +79,8 @@ class TrainingConfig:
 
     grid, survivors  start poses over each rig's space, whatever its size (columns, rows); candidates
                      that live on after each layer but the last
+    later_rounds     share of the steps that begin not at the grid but at what the network makes of it
+                     in one or more rounds (images; where network.rounds is above 1)
     optimizer        adamw | muon (the backbone's inner convolutions by Muon, at `muon_rate`)
     clip_norm        of the gradient; a step whose gradient is not finite is left out
     ema_decay        of the running average of the weights, which is what is validated and exported
@@ -101,6 +103,7 @@ class TrainingConfig:
     seed: int = 0
     grid: tuple[int, int] = (6, 6)
     survivors: tuple[int, ...] = (24, 14, 12)
+    later_rounds: float = 0.0
     precision: str = "32-true"
     backbone: str = "trained"
     backbone_rate: float = 1.0
@@ -166,7 +169,8 @@ _LIMITS: dict[str, dict[str, tuple[float, float]]] = {
     "training": {
         "steps": (1, 1e9), "learning_rate": (1e-9, 1), "muon_rate": (1e-9, 1), "warmup_steps": (0, 1e9),
         "weight_decay": (0, 1), "clip_norm": (1e-6, 1e6), "ema_decay": (0, 1), "seed": (0, 2**63 - 1),
-        "grid": (1, 256), "survivors": (1, 65536), "backbone_rate": (0, 1),
+        "grid": (1, 256), "survivors": (1, 65536), "later_rounds": (0, 1),
+        "backbone_rate": (0, 1),
         "save_every": (1, 1e9), "log_every": (1, 1e9),
     },
     "loss": {
@@ -217,6 +221,10 @@ def check(experiment: Experiment, where: str) -> None:
         raise UserError(
             f"{where} training.survivors: expected {network.n_layers - 1} numbers (one a layer but "
             f"the last), got {len(training.survivors)}"
+        )
+    if training.later_rounds and network.rounds == 1:
+        raise UserError(
+            f"{where} training.later_rounds: needs network.rounds above 1 (images), got 1"
         )
     if experiment.validation.patience and not experiment.validation.every:
         raise UserError(f"{where} validation.patience: needs validation.every above 0, got 0")

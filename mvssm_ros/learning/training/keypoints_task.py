@@ -110,7 +110,7 @@ class KeypointsTask:
         moved: SceneBatch = move(batch, device)
         return moved
 
-    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
+    def loss(self, model: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
         assert isinstance(model, MVSSM)
         loss, log, outputs = training_loss(model, batch, self.experiment)
         last = log[f"joints_3d/{len(outputs) - 1}"]

@@ -139,7 +139,7 @@ class TrainingModule(pl.LightningModule):
         return self.task.to_device(batch, device)
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
-        loss, log = self.task.loss(self.model, batch)
+        loss, log = self.task.loss(self.model, batch, self.progress.step)
         self.last_log = {**log, "loss": float(loss.detach())}
         return loss
 

@@ -42,8 +42,8 @@ class Task(Protocol):
     def to_device(self, batch: Any, device: torch.device) -> Any:
         """The batch on a device; the very same object where it is there already."""
 
-    def loss(self, model: nn.Module, batch: Any) -> tuple[Tensor, dict[str, float]]:
-        """The loss [] of a batch, and plain numbers for the log; `error_mm` shows in the bar.
+    def loss(self, model: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss [] of a step's batch, and plain numbers for the log; `error_mm` shows in the bar.
 
         The model is in training mode but for its frozen parts.
         """

@@ -56,6 +56,7 @@ def test_paths_are_no_part_of_the_settings(tmp_path):
         ("training: {grid: [1]}", r"training\.grid: expected a list of 2, got a list of 1"),
         ("training: {survivors: [4]}", r"training\.survivors: expected 3 numbers.*got 1"),
         ("training: {precision: half}", r"training\.precision: expected 32-true.*got 'half'"),
+        ("training: {later_rounds: 0.5}", r"training\.later_rounds: needs network\.rounds above 1"),
         ("training: {backbone: melted}", r"training\.backbone: expected trained, frozen, got"),
         ("training: {start_from: 3}", r"training\.start_from: expected text, got the number 3"),
         ("data: {kind: lidar}", r"data\.kind: expected keypoints.*got 'lidar'"),
