@@ -78,11 +78,6 @@ def train(
         raise UserError(f"--processes {processes}: torchrun started {launched}, leave it out")
     world = launched or processes
     accelerator = _accelerator(device, experiment.training.precision, world)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from None
-
     last = folder / LAST
     resumed = check_resumable(last, experiment.settings(), world) if last.exists() else None
     before = Progress(**resumed["progress"]) if resumed else Progress()
@@ -92,8 +87,17 @@ def train(
             print(f"{folder} is already trained {how}")
         return Outcome(before.step, True)
     module = _make_module(experiment, task or make_task(experiment), world, fresh=not resumed)
-    if resumed and _is_first():
-        print(f"going on from step {before.step} of {experiment.training.steps} ({last})")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {folder} cannot be made: {error.strerror}") from None
+    if _is_first():
+        steps = experiment.training.steps
+        begun = f"going on from step {before.step} of {steps} ({last})"
+        print(
+            begun if resumed else f"training {experiment.name}: {steps} steps, in {folder}",
+            flush=True,
+        )
 
     spawned = world > 1 and not launched
     keeper = Keeper(folder, parent=os.getpid() if spawned else None)

@@ -35,7 +35,13 @@ def warm_start(model: nn.Module, config: MVSSMConfig, path: str | Path, frozen: 
     Raises UserError: a setting differs (named), a tensor does not fit, nothing in the file is for this
     model, or `frozen` and the file has no backbone.
     """
-    weights = read_weights(SHIPPED if str(path) == "shipped" else path)
+    path = SHIPPED if str(path) == "shipped" else Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"training.start_from (--start-from): {path} does not exist: give a .safetensors file, "
+            "'shipped', or nothing to begin with random weights"
+        )
+    weights = read_weights(path)
     network_state, backbone_state = weights.part("network"), weights.part("backbone")
     backbone: Any = getattr(model, "backbone", None)
     network: Any = model if backbone is None else model.network

@@ -83,10 +83,21 @@ def test_a_signal_saves_and_stops_with_one_line(tmp_path, whole, capsys, task):
     assert (outcome.step, outcome.finished, outcome.signal) == (4, False, task.number)
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert capsys.readouterr().out.splitlines() == [
+        f"training small: 6 steps, in {tmp_path}",
         "stopped at step 4 of 6, saved: the same command goes on from there"
     ]
     assert train(EXPERIMENT, tmp_path, device="cpu").finished
     assert_same(tmp_path, whole)
+
+
+def test_a_run_that_is_refused_leaves_no_folder(tmp_path):
+    folder = tmp_path / "run"
+    experiment = replace(
+        EXPERIMENT, training=replace(EXPERIMENT.training, start_from="nowhere.safetensors")
+    )
+    with pytest.raises(UserError, match=r"start_from.*nowhere\.safetensors does not exist: give a"):
+        train(experiment, folder, device="cpu")
+    assert not folder.exists()
 
 
 def test_worker_processes_make_the_same_batches(tmp_path, whole):
