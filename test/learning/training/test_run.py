@@ -84,7 +84,7 @@ def test_a_signal_saves_and_stops_with_one_line(tmp_path, whole, capsys, task):
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == handlers
     assert capsys.readouterr().out.splitlines() == [
         f"training small: 6 steps, in {tmp_path}",
-        "stopped at step 4 of 6, saved: the same command goes on from there"
+        "stopped at step 4 of 6, saved: the same command goes on from there",
     ]
     assert train(EXPERIMENT, tmp_path, device="cpu").finished
     assert_same(tmp_path, whole)
