@@ -17,6 +17,7 @@ from torch import Tensor
 
 MIN_DEPTH_M = 1e-3  # points nearer than this to the image plane are projected as if at this depth
 _FOLD_SEARCH_RADIUS = 6.0  # normalised image radius (tan 80 deg) up to which fold-over is searched
+_SETTLED = 1e-4  # a Newton step this small leaves an error of its square, and one more step follows
 
 
 @dataclass(frozen=True)
@@ -145,8 +146,8 @@ def distort(cameras: Cameras, xy: Tensor) -> Tensor:
 def undistort(cameras: Cameras, pixels_px: Tensor, iterations: int = 8) -> Tensor:
     """Pixels [..., T, N, 2] px to normalised image coordinates [..., T, N, 2].
 
-    Newton iterations without gradient, then one differentiable step, whose derivative is the exact
-    one by the implicit function theorem.
+    Newton iterations without gradient, until all points have settled, then one differentiable step,
+    whose derivative is the exact one by the implicit function theorem.
     """
     K = cameras.K
     centred = pixels_px - K[..., None, :2, 2]
@@ -216,10 +217,12 @@ def _undistort_rational(cameras: Cameras, target: Tensor, iterations: int) -> Te
     with torch.no_grad():
         xy = target
         for _ in range(iterations):
-            step = _newton_step(cameras, xy, target)
-            xy = xy - step.clamp(-0.5, 0.5)
+            before = xy
+            xy = xy - _newton_step(cameras, xy, target).clamp(-0.5, 0.5)
             radius = (xy * xy).sum(-1, keepdim=True).sqrt()
             xy = xy * (limit / radius.clamp(min=1e-9)).clamp(max=1.0)
+            if xy.numel() == 0 or (xy - before).abs().amax() < _SETTLED:
+                break
     return xy - _newton_step(cameras, xy, target)
 
 
