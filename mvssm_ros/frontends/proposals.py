@@ -112,12 +112,12 @@ def _filled(joints_m: Tensor, known: Tensor, standing_m: Tensor) -> Tensor:
     a, b = _EDGES.to(joints_m.device).T
     linked = torch.zeros(len(standing_m), len(standing_m), device=joints_m.device)
     linked[a, b] = linked[b, a] = 1.0
-    offset = standing_m[:, None] - standing_m[None]  # [J, J', 3] from J' to J
     poses = joints_m
     for _ in range(_HOPS):
-        weight = linked * known.unsqueeze(-2).to(linked)  # [B, S, J, J']
-        total = weight.sum(-1, keepdim=True)
-        guess = (weight.unsqueeze(-1) * (poses.unsqueeze(-3) + offset)).sum(-2) / total.clamp(min=1)
+        weight = known.unsqueeze(-1).to(linked)  # [B, S, J, 1]
+        count = known.to(linked) @ linked  # [B, S, J] known neighbours
+        hung = torch.einsum("jk,bskc->bsjc", linked, weight * (poses - standing_m))
+        guess = standing_m + hung / count.clamp(min=1).unsqueeze(-1)
         poses = torch.where(known.unsqueeze(-1), poses, guess)
-        known = known | (total[..., 0] > 0)
+        known = known | (count > 0)
     return poses
