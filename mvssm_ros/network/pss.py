@@ -122,7 +122,7 @@ class PSSLayer(nn.Module):
             else None
         )
         self.feed_forward = nn.Sequential(
-            nn.Linear(d, c.ffn_ratio * d), nn.ReLU(inplace=True), nn.Linear(c.ffn_ratio * d, d)
+            nn.Linear(d, c.ffn_ratio * d), nn.ReLU(), nn.Linear(c.ffn_ratio * d, d)
         )
         self.norm2 = nn.LayerNorm(d)
         self.query_proj = nn.Linear(d, d)  # W_q of the per-view heads
@@ -132,9 +132,9 @@ class PSSLayer(nn.Module):
         last = nn.Linear(d, 3 + self.n_pointers)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        hidden: list[nn.Module] = [nn.Linear(d, d), nn.ReLU(inplace=True)]
+        hidden: list[nn.Module] = [nn.Linear(d, d), nn.ReLU()]
         if c.mvgformer:
-            hidden += [nn.Linear(d, d), nn.ReLU(inplace=True)]
+            hidden += [nn.Linear(d, d), nn.ReLU()]
         self.view_head = nn.Sequential(*hidden, last)
         self.class_head = nn.Linear(d, 1)
         self.prior_head = nn.Linear(d, 4) if c.structural_prior else None
