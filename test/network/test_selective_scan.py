@@ -8,6 +8,7 @@ from mvssm_ros.network.selective_scan import (
     scan_cuda,
     scan_in_place,
     scan_loop,
+    scan_stepwise,
     selective_scan,
 )
 
@@ -41,25 +42,27 @@ def test_the_loop_is_the_formula():
         torch.testing.assert_close(scan_loop(u, delta, A, B, C, D)[0, 0, i, 0], y)
 
 
+@pytest.mark.parametrize("scan", [scan_stepwise, scan_in_place])
 @pytest.mark.parametrize("states", [1, 2, 16])
 @pytest.mark.parametrize(("k", "length"), [(1, 1), (2, 15), (4, 75)])
-def test_in_place_equals_the_loop(states, k, length):
+def test_backends_equal_the_loop(scan, states, k, length):
     args = arguments(k=k, length=length, s=states)
     expected, expected_grads = value_and_gradients(scan_loop, args)
-    y, grads = value_and_gradients(scan_in_place, args)
+    y, grads = value_and_gradients(scan, args)
     torch.testing.assert_close(y, expected, atol=1e-10, rtol=1e-10)
     for got, want in zip(grads, expected_grads, strict=True):
         torch.testing.assert_close(got, want, atol=1e-9, rtol=1e-9)
 
 
+@pytest.mark.parametrize("scan", [scan_stepwise, scan_in_place])
 @pytest.mark.parametrize("states", [1, 3])
-def test_in_place_gradcheck(states):
-    assert torch.autograd.gradcheck(scan_in_place, arguments(b=1, length=4, d=2, s=states))
+def test_gradcheck(scan, states):
+    assert torch.autograd.gradcheck(scan, arguments(b=1, length=4, d=2, s=states))
 
 
 def test_float32_is_close_to_float64():
     args = arguments(length=75, s=4)
-    y = scan_in_place(*(x.float() for x in args))
+    y = scan_stepwise(*(x.float() for x in args))
     torch.testing.assert_close(y.double(), scan_loop(*args), atol=1e-4, rtol=1e-4)
 
 
