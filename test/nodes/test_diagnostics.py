@@ -57,7 +57,9 @@ def newest(world, condition):
 def test_all_is_well(room, heard):
     world, rig = room
     people = [standing_person(-0.8, 0.0), standing_person(0.9, 0.2)]
-    keep_sending(world, rig, newest(world, lambda s: "2 people" in s.summary), people)
+    # a rate is not told before two sets have been answered
+    told = newest(world, lambda s: "sets a second" in s.summary and "2 people" in s.summary)
+    keep_sending(world, rig, told, people)
     status = world.status[-1]
     assert re.fullmatch(
         r"All 4 cameras are used, \d+\.\d sets a second, 2 people are seen\.", status.summary
