@@ -114,9 +114,9 @@ def _filled(joints_m: Tensor, known: Tensor, standing_m: Tensor) -> Tensor:
     linked[a, b] = linked[b, a] = 1.0
     poses = joints_m
     for _ in range(_HOPS):
-        weight = known.unsqueeze(-1).to(linked)  # [B, S, J, 1]
-        count = known.to(linked) @ linked  # [B, S, J] known neighbours
-        hung = torch.einsum("jk,bskc->bsjc", linked, weight * (poses - standing_m))
+        weight = known.to(linked)  # [B, S, J]
+        count = weight @ linked  # [B, S, J] known neighbours
+        hung = torch.einsum("jk,bskc->bsjc", linked, weight.unsqueeze(-1) * (poses - standing_m))
         guess = standing_m + hung / count.clamp(min=1).unsqueeze(-1)
         poses = torch.where(known.unsqueeze(-1), poses, guess)
         known = known | (count > 0)

@@ -116,9 +116,9 @@ class _StepwiseScan(torch.autograd.Function):
                 torch.mul(g, h[i - 1], out=term)
                 dA.addcmul_(term, delta[i])
                 ddelta[i].add_(_over_states(torch.mul(term, A, out=term)))
-        back = [x.movedim(0, 2) for x in (du.squeeze(-1), ddelta.squeeze(-1))]
-        dB, dC = dB.squeeze(-2).movedim(0, 2), dC.squeeze(-2).movedim(0, 2)
-        return back[0], back[1], dA.sum(0), dB, dC, dD.squeeze(-1).sum(0)
+        du, ddelta = (x.squeeze(-1).movedim(0, 2) for x in (du, ddelta))
+        dB, dC = (x.squeeze(-2).movedim(0, 2) for x in (dB, dC))
+        return du, ddelta, dA.sum(0), dB, dC, dD.squeeze(-1).sum(0)
 
 
 def _steps_first(x: Tensor) -> Tensor:

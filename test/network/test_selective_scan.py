@@ -60,9 +60,10 @@ def test_gradcheck(scan, states):
     assert torch.autograd.gradcheck(scan, arguments(b=1, length=4, d=2, s=states))
 
 
-def test_float32_is_close_to_float64():
+@pytest.mark.parametrize("scan", [scan_stepwise, scan_in_place])
+def test_float32_is_close_to_float64(scan):
     args = arguments(length=75, s=4)
-    y = scan_stepwise(*(x.float() for x in args))
+    y = scan(*(x.float() for x in args))
     torch.testing.assert_close(y.double(), scan_loop(*args), atol=1e-4, rtol=1e-4)
 
 
