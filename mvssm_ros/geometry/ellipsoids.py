@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 Array = npt.NDArray[np.float64]
 
 
 def sigmas(probability: float) -> float:
     """How many standard deviations from its middle the ellipsoid reaches in 3D: 2.5 for 0.9."""
-    return float(np.sqrt(chi2.ppf(probability, df=3)))
+    return float(np.sqrt(chdtri(3, 1.0 - probability)))
 
 
 def ellipsoids(covariance_m2: Array, k_sigma: float) -> tuple[Array, Array]:
