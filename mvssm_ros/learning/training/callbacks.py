@@ -150,10 +150,12 @@ class Keeper(pl.Callback):
         if trainer.is_global_zero:
             told = ", ".join(f"{name} {figures[name]:.1f}" for name in SHOWN if name in figures)
             _tell(f"step {progress.step}: {told}")
-        ap25 = figures.get("AP25", math.nan)
-        better = ap25 > progress.best_ap25
+        ap25, mpjpe_mm = figures.get("AP25", math.nan), figures.get("MPJPE_mm", math.nan)
+        level = ap25 == progress.best_ap25
+        better = ap25 > progress.best_ap25 or (level and mpjpe_mm < progress.best_mpjpe_mm)
         if better:
-            progress.best_ap25, progress.best_step, progress.stale = ap25, progress.step, 0
+            progress.best_ap25, progress.best_mpjpe_mm = ap25, mpjpe_mm
+            progress.best_step, progress.stale = progress.step, 0
         else:
             progress.stale += 1
             progress.stopped_early = bool(patience) and progress.stale >= patience

@@ -118,7 +118,8 @@ class ValidationConfig:
 
     every     steps; 0: never. `scenes` of each number of `views` (with an arrangement: its own), of
               this `seed`
-    patience  stop after so many validations without a better AP25; 0: never
+    patience  stop after so many validations without a better AP25 (or an equal one of less MPJPE);
+              0: never
     """
 
     every: int = 1000

@@ -28,14 +28,16 @@ class Progress:
     """What a run knows beside its tensors; plain values, all of it in the checkpoint.
 
     step: steps done; skipped: of these, left out as their gradient was not finite; seconds: of
-    training, validation and saving apart; best_ap25 and stale: the best validation and how many have
-    come since; stopped_early; history: one mapping a line of the log.
+    training, validation and saving apart; best_ap25, best_mpjpe_mm (which decides between equal ones)
+    and stale: the best validation and how many have come since; stopped_early; history: one mapping a
+    line of the log.
     """
 
     step: int = 0
     skipped: int = 0
     seconds: float = 0.0
     best_ap25: float = -1.0
+    best_mpjpe_mm: float = math.inf
     best_step: int = -1
     stale: int = 0
     stopped_early: bool = False

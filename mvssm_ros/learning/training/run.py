@@ -1,7 +1,7 @@
 """A run in its folder: train, resume, export.
 
 folder/last.ckpt    the newest checkpoint, from which the same command goes on
-folder/best.ckpt    the one with the best AP25 on the held-out scenes
+folder/best.ckpt    the one with the best AP25 on the held-out scenes; of equal ones, the least MPJPE
 folder/log.jsonl    one line every `log_every` steps, and one a validation
 folder/tensorboard  the same for TensorBoard
 """

@@ -177,6 +177,13 @@ def test_the_best_is_kept_and_patience_stops(tmp_path, capsys):
     assert read_weights(tmp_path / "last.safetensors").provenance["step"] == 3
 
 
+def test_of_two_with_equal_ap25_the_nearer_one_is_the_best(tmp_path):
+    experiment = changed("validation", every=1, patience=2)
+    task = runs.ScriptedTask(experiment, [100.0] * 5, [9.0, 9.0, 7.0, 8.0, 7.0])
+    assert train(experiment, tmp_path, device="cpu", task=task).step == 4
+    assert read_checkpoint(tmp_path / BEST)[OWN]["progress"]["step"] == 2
+
+
 def test_validation_changes_nothing_of_the_training(tmp_path, whole):
     train(changed("validation", every=4), tmp_path, device="cpu")
     assert all(
