@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment, minimize
-from scipy.special import chdtri
 
+from mvssm_ros.geometry.ellipsoids import sigmas
 from mvssm_ros.learning.evaluation import Scene
 from mvssm_ros.predictor import Predictor
 from mvssm_ros.rig.rig_file import Space
@@ -80,11 +80,11 @@ def against_chi2(error2: np.ndarray) -> dict[str, float]:
         return {"n": 0, "median": math.nan, "mean": math.nan}
     figures = {
         "n": len(e),
-        "median": float(np.median(e) / chdtri(3, 0.5)),
+        "median": float(np.median(e) / sigmas(0.5) ** 2),
         "mean": float(e.mean() / 3),
     }
     for level in LEVELS:
-        figures[f"inside{100 * level:.0f}"] = float((e < chdtri(3, 1.0 - level)).mean())
+        figures[f"inside{100 * level:.0f}"] = float((e < sigmas(level) ** 2).mean())
     return figures
 
 
