@@ -5,6 +5,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch or numpy is imported
 
 import random
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,37 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
         os.environ["MVSSM_TEST_NICE"] = "1"
         if _real_time_group(item.nodeid.split("::")[0]) is None:
             os.nice(_POLITE)
+
+
+def _cpu_s() -> float:
+    """Spent so far by this process and by its children that have ended."""
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+_counted_s = _cpu_s()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Any:
+    """What each phase of a test spent goes with its report."""
+    global _counted_s
+    report = yield
+    now_s = _cpu_s()
+    report.cpu_s, _counted_s = now_s - _counted_s, now_s
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Where the processors' time went, if it was more than a minute: the suite is bound by it."""
+    by_file: Counter[str] = Counter()
+    for report in (r for reports in terminalreporter.stats.values() for r in reports):
+        if hasattr(report, "cpu_s"):
+            by_file[report.nodeid.split("::")[0]] += report.cpu_s
+    if by_file.total() > 60:
+        terminalreporter.section(f"{by_file.total():.0f} s of CPU, children included")
+        for file, cpu_s in by_file.most_common(25):
+            terminalreporter.line(f"{cpu_s:6.0f}  {file}")
 
 
 @pytest.fixture(scope="session")
