@@ -24,6 +24,9 @@ from mvssm_ros.commands.ros_arguments import no_ros
 from mvssm_ros.errors import UserError
 from mvssm_ros.rig.rig_file import Rig, load_rig
 
+# Nobody waits for an answer here: a set may wait longer for images that were recorded late.
+_PATIENCE = {"sync.deadline": 1.0, "sync.queue_size": 200}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bag", help="a bag's folder, or an .mcap or .db3 file")
@@ -67,7 +70,10 @@ def run(args: argparse.Namespace) -> int:
         raise no_ros(error) from None
     given = given_parameters(args)
     check_known(list(given))
-    words = ["mvssm", "--ros-args", *parameters_file(args)]
+    words = ["mvssm", "--ros-args"]
+    for name, patience in _PATIENCE.items():
+        words += ["-p", f"{name}:={patience}"]
+    words += parameters_file(args)
     for name, value in ({k: json.dumps(v) for k, v in parameters.items()} | given).items():
         words += ["-p", f"{name}:={value}"]
     started_s = time.perf_counter()

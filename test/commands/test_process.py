@@ -107,6 +107,18 @@ def test_sets_are_made_in_the_time_of_the_bag(tmp_path, rig_file):
     assert times == sorted(times)
 
 
+def test_cameras_that_were_recorded_late_are_waited_for(tmp_path, rig_file):
+    late = [
+        (topic, time_ns + (400_000_000 if topic == "/cam4/keypoints" else 0), *rest)
+        for topic, time_ns, *rest in keypoints_of_walkers(ring_rig(), 10)
+    ]
+    bag = write_bag(tmp_path / "recorded.mcap", sorted(late, key=lambda message: message[1]))
+    out = tmp_path / "people.mcap"
+    said = mvssm("process", bag, "--rig", rig_file, "--out", out)
+    assert "10 answers from 10 sets" in said
+    assert {m.cameras_used for _, m in answers(out)[:-1]} == {0b1111}
+
+
 def test_intrinsics_come_from_camera_info_and_parameters_apply(tmp_path, rig_file):
     rig = ring_rig()
     nothing = {"size_px": None, "K": None, "distortion": None}

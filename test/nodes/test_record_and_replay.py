@@ -112,7 +112,7 @@ def test_a_recorded_stream_gives_the_same_people_offline_and_in_a_fresh_node(
     assert "/cam0/image_raw" in said
 
     offline = tmp_path / "offline"
-    words = ["process", bag, "--rig", rig_file, "--out", offline, "--param", "sync.deadline:=5.0"]
+    words = ["process", bag, "--rig", rig_file, "--out", offline]
     processing = command(world, *words)
     said = processing.communicate(timeout=500)[0]
     assert processing.returncode == 0, said
