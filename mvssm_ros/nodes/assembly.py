@@ -65,7 +65,7 @@ def assemble(
         node.get_logger().warning(
             f"parameter '{name}' is given but does not exist; config/mvssm.yaml has them all"
         )
-    tf = TfExtrinsics(node) if source.needs_tf else None
+    tf = TfExtrinsics(node, source.from_tf) if source.from_tf else None
     try:
         predictor = make_predictor(values)
         inputs = {

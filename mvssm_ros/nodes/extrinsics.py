@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,15 +44,19 @@ class TfExtrinsics:
     `lookup` is for the inference thread: it may wait a little. What comes from TF is taken on the
     executor's thread, through tf2_ros' TransformListener, for which this is the buffer.
 
+    Args:
+        cameras: names of those that it is for; none: it is for frames of the robot.
+
     Raises:
         UserError: tf2_ros is not installed.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, cameras: Sequence[str] = ()) -> None:
         tf2_ros = optional.tf2_ros()
         if tf2_ros is None:
+            whose = f"of camera {', '.join(cameras)} " if cameras else ""
             raise UserError(
-                "extrinsics from TF need tf2_ros, which is not installed; install it with your ROS"
+                f"extrinsics {whose}from TF need tf2_ros, which is not installed; install it with your ROS"
                 " distribution (ros-<distro>-tf2-ros-py), or give extrinsics in the rig file, or set"
                 " calibration.source to 'topic'"
             )

@@ -102,7 +102,7 @@ class RefineNode(Node):
         for name in parameters.unknown_overrides(self):
             if name not in {spec.name for spec in parameters.SPECS}:  # a file for both nodes
                 self.get_logger().warning(f"parameter '{name}' is given but does not exist")
-        self._tf = TfExtrinsics(self) if source.needs_tf else None
+        self._tf = TfExtrinsics(self, source.from_tf) if source.from_tf else None
         self._inputs = {
             name: CameraInput(
                 self,

@@ -19,7 +19,7 @@ class RigSource:
 
     rig: Rig
     keypoints_topics: dict[str, str]  # by camera
-    needs_tf: bool  # a camera's extrinsics are to come from there
+    from_tf: list[str]  # cameras whose extrinsics are to come from there
 
 
 def rig_from_parameters(node: Node, values: dict[str, Any]) -> RigSource:
@@ -74,8 +74,8 @@ def rig_from_parameters(node: Node, values: dict[str, Any]) -> RigSource:
         cameras=entries,
     )
     plausibility.check(rig, f"rig file {path}" if path else "parameters")
-    bare = any(entry.R is None or entry.t_m is None for entry in entries.values())
-    return RigSource(rig, keypoints_topics, bare and values["calibration.source"] != "topic")
+    bare = [name for name, entry in entries.items() if entry.R is None or entry.t_m is None]
+    return RigSource(rig, keypoints_topics, [] if values["calibration.source"] == "topic" else bare)
 
 
 def chosen_cameras(rig: Rig, names: list[str], path: str) -> dict[str, CameraEntry]:

@@ -13,6 +13,7 @@ from sensor_msgs.msg import Image
 from mvssm_ros.errors import UserError
 from mvssm_ros.nodes import optional
 from mvssm_ros.nodes.conversions import image_to_rgb
+from mvssm_ros.nodes.extrinsics import TfExtrinsics
 from mvssm_ros.nodes.rotations import quaternion_from_matrix
 from mvssm_ros.rig.rig_file import CameraEntry, Rig
 
@@ -45,6 +46,12 @@ def test_a_package_that_is_not_installed_is_none(name, monkeypatch):
 def test_a_package_that_is_installed_is_the_package(name):
     module = pytest.importorskip(name)
     assert getattr(optional, name)() is module
+
+
+def test_without_tf2_cameras_that_need_it_are_named(monkeypatch):
+    monkeypatch.setattr(optional, "tf2_ros", lambda: None)
+    with pytest.raises(UserError, match="extrinsics of camera left, right from TF need tf2_ros"):
+        TfExtrinsics(None, ["left", "right"])
 
 
 @pytest.mark.parametrize("installed", [False, True], ids=["plain rclpy", "message_filters"])
