@@ -136,37 +136,54 @@ def _lines(file: Any) -> Iterator[bytes]:
 
 def _moment(number: int, line: bytes, stamp_before_ns: int) -> Moment:
     nobody = np.zeros((0, *_SHAPE))
-    broken = Moment(number, stamp_before_ns, {}, nobody, BROKEN)
     try:
-        content = json.loads(line)
-        stamp_ns, images, people = (content[key] for key in ("stamp_ns", "images", "people"))
-        if not isinstance(stamp_ns, int) or isinstance(stamp_ns, bool):
-            return broken
-        if not 0 <= stamp_ns < 2**63 or not isinstance(images, dict) or not _are_paths(images):
-            return broken
+        stamp_ns, images, people = _read_line(line)
         rows = [_person(person) for person in people]
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return broken
+    except ValueError as error:
+        return Moment(number, stamp_before_ns, {}, nobody, f"{BROKEN}: {error}")
     joints = np.array(rows, np.float64).reshape(-1, *_SHAPE)
     if not all(_is_finite(person) for person in people):
         return Moment(number, stamp_ns, images, nobody, NOT_FINITE)
     return Moment(number, stamp_ns, images, joints[np.isfinite(joints).any((1, 2))])
 
 
+def _read_line(line: bytes) -> tuple[int, dict[str, str], list[Any]]:
+    """Stamp, images and people of a line. Raises ValueError that says what is wrong with it."""
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ValueError("a line that is no JSON") from None
+    keys = ("stamp_ns", "images", "people")
+    if not isinstance(content, dict) or not all(key in content for key in keys):
+        raise ValueError(f"a line without {', '.join(keys)}")
+    stamp_ns, images, people = (content[key] for key in keys)
+    if not isinstance(stamp_ns, int) or isinstance(stamp_ns, bool) or not 0 <= stamp_ns < 2**63:
+        raise ValueError("stamp_ns is no whole number of nanoseconds")
+    if not isinstance(images, dict) or not _are_paths(images):
+        raise ValueError("images are not a path below the data set for each camera")
+    if not isinstance(people, list):
+        raise ValueError("people is no list")
+    return stamp_ns, images, people
+
+
 def _person(joints: Any) -> Array:
-    """[15, 3] of a person in a line. Raises ValueError or TypeError."""
+    """[15, 3] of a person in a line. Raises ValueError."""
     if not isinstance(joints, list) or len(joints) != PANOPTIC15.n_joints:
-        raise ValueError("not 15 joints")
+        raise ValueError(f"a person without {PANOPTIC15.n_joints} joints")
     known = [_numbers(j) if j is not None else [np.nan] * 3 for j in joints]
     return np.array(known, np.float64).reshape(_SHAPE)
 
 
 def _numbers(joint: Any) -> list[float]:
+    wrong = ValueError("a joint that is not [x, y, z] or null")
     if not isinstance(joint, list) or len(joint) != 3:
-        raise ValueError("not x, y, z")
+        raise wrong
     if any(isinstance(x, bool) or not isinstance(x, (int, float)) for x in joint):
-        raise ValueError("not numbers")
-    return [float(x) for x in joint]
+        raise wrong
+    try:
+        return [float(x) for x in joint]
+    except OverflowError:
+        raise wrong from None
 
 
 def _is_finite(person: list[Any]) -> bool:

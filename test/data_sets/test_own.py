@@ -129,6 +129,10 @@ def damage(line, how):
         line["people"][0][0] = [0.0, 1.0]
     elif how == "words":
         line["people"][0][0] = ["a", "b", "c"]
+    elif how == "huge":
+        line["people"][0][0] = [0.0, 1.0, 10**400]
+    elif how == "null people":
+        line["people"] = None
     elif how == "no stamp":
         del line["stamp_ns"]
     elif how == "half a stamp":
@@ -153,8 +157,20 @@ def damage(line, how):
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        *((how, BROKEN) for how in ("cut", "long", "text", "deep", "fourteen", "two numbers")),
-        *((how, BROKEN) for how in ("words", "no stamp", "half a stamp", "outside the folder")),
+        *((how, f"{BROKEN}: a line that is no JSON") for how in ("cut", "long", "text", "deep")),
+        ("fourteen", f"{BROKEN}: a person without 15 joints"),
+        *(
+            (how, f"{BROKEN}: a joint that is not [x, y, z] or null")
+            for how in ("two numbers", "words")
+        ),
+        ("huge", f"{BROKEN}: a joint that is not [x, y, z] or null"),
+        ("no stamp", f"{BROKEN}: a line without stamp_ns, images, people"),
+        ("half a stamp", f"{BROKEN}: stamp_ns is no whole number of nanoseconds"),
+        (
+            "outside the folder",
+            f"{BROKEN}: images are not a path below the data set for each camera",
+        ),
+        ("null people", f"{BROKEN}: people is no list"),
         *((how, NOT_FINITE) for how in ("NaN", "inf")),
         *((how, NOBODY) for how in ("nobody", "all unknown")),
         *((how, OUTSIDE) for how in ("far", "millimetres")),
