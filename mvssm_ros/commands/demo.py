@@ -45,10 +45,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", choices=("film", "sim"), default="film",
                         help="film: a real man before four cameras; sim: a simulated scenario"
                         " (default %(default)s)")  # fmt: skip
-    parser.add_argument("--scenario", default="crossing", metavar="NAME|FILE",
-                        help="with --source sim: which one (default %(default)s)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0,
-                        help="with --source sim: other people, other noise")  # fmt: skip
+    parser.add_argument("--scenario", metavar="NAME|FILE",
+                        help="with --source sim: which one (default crossing)")  # fmt: skip
+    parser.add_argument("--seed", type=int,
+                        help="with --source sim: other people, other noise (default 0)")  # fmt: skip
     parser.add_argument(
         "--out", default="out/demo", help="folder for the results (default %(default)s)"
     )
@@ -83,6 +83,9 @@ def run(args: argparse.Namespace) -> int:
     if args.source == "sim":
         simulator, show = demo_sim.prepare(args, _MADE)
         return demo_sim.report(args, simulator, _play(show, Path(args.out)))
+    for option in ("scenario", "seed"):
+        if getattr(args, option) is not None:
+            raise UserError(f"--{option} is for simulated people: add --source sim")
     return _film(args)
 
 

@@ -42,6 +42,8 @@ def prepare(args: argparse.Namespace, made: tuple[str, ...]) -> tuple[Simulator,
     Raises:
         UserError: a mistake in the arguments or in the scenario.
     """
+    args.scenario = args.scenario or "crossing"
+    args.seed = args.seed or 0
     if args.rig is not None:
         raise UserError("--rig is for the film; the rig of --source sim is the scenario's")
     if args.seed < 0:
