@@ -19,13 +19,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from mvssm_ros.commands.benchmark_synchronizer import print_synchronizer, time_synchronizer
-from mvssm_ros.commands.output import write_text
+from mvssm_ros.commands.numbers import expect
+from mvssm_ros.commands.output import check_writable, write_text
 from mvssm_ros.errors import UserError
 from mvssm_ros.learning.evaluation import Scene, scenes_of
 from mvssm_ros.learning.synthetic.world import SyntheticWorld, WorldConfig
 from mvssm_ros.network.pss import PSSLayer
 from mvssm_ros.predictor import Predictor
-from mvssm_ros.rig.rig_file import Space
+from mvssm_ros.rig.rig_file import MAX_CAMERAS, Space
 
 _TRIANGULATE = "  of which triangulate"
 _STAGES = ("whole set", "draw", "propose", "network", "network layer", _TRIANGULATE, "finish")
@@ -101,9 +102,10 @@ class Stopwatch:
 
 
 def run(args: argparse.Namespace) -> int:
-    for name, least in (("views", 2), ("people", 1), ("sets", 1), ("threads", 1)):
-        if getattr(args, name) < least:
-            raise UserError(f"--{name} is {getattr(args, name)}: expected at least {least}")
+    one_or_more = (1, None)
+    expect(args, views=(2, MAX_CAMERAS), people=one_or_more, sets=one_or_more)
+    expect(args, threads=one_or_more, seed=(0, None))
+    check_writable(args.json)
     torch.set_num_threads(args.threads)
     report: dict = {
         "settings": vars(args) | {"run": None},

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mvssm_ros.commands.numbers import expect
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import project
 from mvssm_ros.learning.rendered.world import RenderedBatch, RenderedConfig, RenderedWorld
+from mvssm_ros.rig.rig_file import MAX_CAMERAS
 
 _SEEN_BGR, _HIDDEN_BGR = (80, 220, 80), (60, 60, 235)
 
@@ -34,9 +36,7 @@ def add_arguments(actions: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    for name, least in (("scenes", 1), ("views", 2), ("people", 1)):
-        if getattr(args, name) < least:
-            raise UserError(f"--{name} is {getattr(args, name)}: expected at least {least}")
+    expect(args, scenes=(1, None), views=(2, MAX_CAMERAS), people=(1, None), seed=(0, None))
     if args.out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise UserError(f"--out {args.out}: expected a name that ends in .jpg or .png")
     torch.set_num_threads(1)

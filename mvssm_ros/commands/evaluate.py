@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from mvssm_ros.commands.output import write_text
+from mvssm_ros.commands.numbers import expect
+from mvssm_ros.commands.output import check_writable, write_text
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import Cameras
 from mvssm_ros.learning import plots
@@ -26,6 +27,7 @@ from mvssm_ros.learning.evaluation import (
 )
 from mvssm_ros.learning.held_out import held_out_scenes, measure, plain
 from mvssm_ros.learning.panoptic_rigs import arrangement_nodes, load_panoptic_rig
+from mvssm_ros.rig.rig_file import MAX_CAMERAS
 
 __all__ = ["add_arguments", "held_out_scenes", "run"]
 
@@ -138,10 +140,10 @@ def run(args: argparse.Namespace) -> int:
     views, scenes = WORLDS[args.world]
     args.views = views if args.views is None else args.views
     args.scenes = scenes if args.scenes is None else args.scenes
-    if args.scenes < 1:
-        raise UserError(f"--scenes is {args.scenes}: expected at least 1")
+    expect(args, scenes=(1, None), frames=(1, None), seed=(0, None))
     if args.score_threshold is not None and not 0 <= args.score_threshold <= 1:
         raise UserError(f"--score-threshold is {args.score_threshold:g}: expected 0 to 1")
+    check_writable(args.json, args.markdown, args.plots and Path(args.plots) / plots.JOINTS_FILE)
     if args.plots:
         plots.require_matplotlib()
     torch.set_num_threads(1)  # tensors are small: a second thread only waits for the first
@@ -183,8 +185,6 @@ def _check_combinations(args: argparse.Namespace) -> None:
         )
     if other and args.plots:
         raise UserError(f"--plots: {other} has none")
-    if args.frames is not None and args.frames < 1:
-        raise UserError(f"--frames is {args.frames}: expected at least 1")
 
 
 def _write(args: argparse.Namespace, report: str, figures: dict) -> None:
@@ -218,7 +218,7 @@ def _run_other(args: argparse.Namespace) -> int:
     from mvssm_ros.commands import evaluate_covariance, evaluate_tracking
 
     if args.tracking:
-        text, figures = evaluate_tracking.report(args, _numbers("--people", args.people, 1))
+        text, figures = evaluate_tracking.report(args, _people_numbers(args.people))
     else:
         text, figures = evaluate_covariance.report(args, _view_numbers(args.views))
     _write(args, text, figures)
@@ -243,20 +243,24 @@ def _rigs(args: argparse.Namespace) -> list[tuple[str, int, Cameras | None]]:
 
 
 def _view_numbers(text: str) -> list[int]:
-    numbers = _numbers("--views", text, 0)
-    if min(numbers) < 2:
-        raise UserError(f"--views '{text}': 3D needs at least 2 views")
+    numbers = _numbers("--views", text)
+    if min(numbers) < 2 or max(numbers) > MAX_CAMERAS:
+        raise UserError(f"--views '{text}': expected 2 to {MAX_CAMERAS}; 3D needs two views")
     return numbers
 
 
-def _numbers(option: str, text: str, least: int) -> list[int]:
+def _people_numbers(text: str) -> list[int]:
+    numbers = _numbers("--people", text)
+    if min(numbers) < 1:
+        raise UserError(f"--people '{text}': expected at least 1")
+    return numbers
+
+
+def _numbers(option: str, text: str) -> list[int]:
     try:
-        numbers = [int(part) for part in text.split(",")]
+        return [int(part) for part in text.split(",")]
     except ValueError:
         raise UserError(f"{option} '{text}': expected whole numbers, as in 2,3,5,8") from None
-    if min(numbers) < least:
-        raise UserError(f"{option} '{text}': expected at least {least}")
-    return numbers
 
 
 def _methods(names: tuple[str, ...], args: argparse.Namespace) -> dict[str, Method]:

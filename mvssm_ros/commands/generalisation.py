@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from mvssm_ros.commands.output import write_text
+from mvssm_ros.commands.numbers import expect
+from mvssm_ros.commands.output import check_writable, write_text
 from mvssm_ros.errors import UserError
 from mvssm_ros.learning import generalisation as experiment
 from mvssm_ros.learning import generalisation_table as table
@@ -59,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     variants, seeds = _variants(args.variants), _seeds(args.seeds)
-    if args.scenes < 1:
-        raise UserError(f"--scenes is {args.scenes}: expected at least 1")
+    expect(args, scenes=(1, None), seed=(0, None))
+    check_writable(args.json, args.markdown, args.plots and Path(args.plots) / plots.JOINTS_FILE)
     if args.plots:
         plots.require_matplotlib()
     if args.train:

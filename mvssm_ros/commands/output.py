@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +17,24 @@ def write_text(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
+
+
+def check_writable(*paths: str | Path | None) -> None:
+    """UserError where these files cannot be written, before hours are spent on what they are for.
+
+    Nothing is made. None, for an option that was not given, is left out.
+    """
+    for path in (Path(path) for path in paths if path is not None):
+        if path.is_dir():
+            raise UserError(f"cannot write {path}: it is a folder, expected the name of a file")
+        place = path.parent
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        try:
+            with tempfile.TemporaryFile(dir=place):
+                pass
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from None
 
 
 def make_room(out: Path, made: Iterable[str]) -> None:

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mvssm_ros.commands.numbers import expect
+from mvssm_ros.commands.output import check_writable
 from mvssm_ros.errors import UserError
 from mvssm_ros.learning.training.experiment import find_experiment, read_experiment
 from mvssm_ros.network.config import ABLATIONS
@@ -73,10 +75,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     overrides = overrides_of(args)
     experiment = read_experiment(args.experiment, overrides)
-    if args.processes is not None and args.processes < 1:
-        raise UserError(f"--processes is {args.processes}: expected at least 1")
+    expect(args, processes=(1, None))
     if args.export and not args.export.endswith(".safetensors"):
         raise UserError(f"--export {args.export}: expected a name that ends in .safetensors")
+    if args.data and experiment.data.kind in ("keypoints", "rendered"):
+        raise UserError(
+            f"--data {args.data}: {args.experiment} makes its own scenes (data.kind: "
+            f"{experiment.data.kind}) and reads no data set"
+        )
+    check_writable(args.export)
     folder = Path(args.out or Path("runs") / find_experiment(args.experiment).stem)
     require_lightning()
     from mvssm_ros.learning.training.run import export, train

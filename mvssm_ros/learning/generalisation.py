@@ -207,6 +207,11 @@ def _read_json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _measured(path: Path) -> str:
+    kept = _read_json(path)
+    return f"--scenes {kept.get('scenes')} --seed {kept.get('seed')}"
+
+
 def evaluate_all(
     subjects: Sequence[Subject], rigs: Sequence[Arrangement], n_scenes: int, seed: int
 ) -> dict[str, Evaluation]:
@@ -229,9 +234,10 @@ def evaluate_all(
             if name not in methods:
                 if one.subject.seed is not None and not one.subject.weights.is_file():
                     raise UserError(
-                        f"{one.subject.weights} does not exist, and {one.path.name} beside it has no "
-                        f"figures for {rig.name} as its cameras are here, {n_scenes} scenes and seed "
-                        f"{seed}: delete that folder and train it anew (--train)"
+                        f"{one.path} has no figures for {rig.name} with these cameras, {n_scenes} "
+                        f"scenes and seed {seed}, and the weights are not beside it: ask for what was "
+                        f"measured ({_measured(one.path)}, the same calibrations), or train elsewhere "
+                        "(--train --runs FOLDER)"
                     )
                 methods[name] = one.subject.method()
             bar = tqdm(scenes, desc=f"{rig.name}, {name}", leave=False)

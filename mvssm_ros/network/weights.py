@@ -50,17 +50,22 @@ def save_weights(
     provenance: Mapping,
     backbone: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Write a weights file, whole or not at all."""
+    """Write a weights file, whole or not at all. Raises UserError where that cannot be."""
     tensors = {f"network.{k}": v.detach().cpu().contiguous() for k, v in network.items()}
     for name, tensor in (backbone or {}).items():
         tensors[f"backbone.{name}"] = tensor.detach().cpu().contiguous()
     metadata = metadata_of(config, provenance)
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".tmp")
-    save_file(tensors, temporary, metadata=metadata)
-    temporary.chmod(0o644)  # safetensors writes files that only their owner can read
-    temporary.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, temporary, metadata=metadata)
+        temporary.chmod(0o644)  # safetensors writes files that only their owner can read
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        told = getattr(error, "strerror", None) or _one_line(error)
+        raise UserError(f"weights file {path} cannot be written: {told}") from None
 
 
 def metadata_of(config: MVSSMConfig, provenance: Mapping) -> dict[str, str]:
@@ -80,6 +85,11 @@ def read_weights(path: str | Path) -> Weights:
             f"weights file {path} does not exist: give the path of a .safetensors file, "
             "or none to use the weights that ship with the package"
         )
+    if path.suffix == ".ckpt":
+        raise UserError(
+            f"weights file {path} is a checkpoint of a training run: write its weights with the "
+            "command that trained it and --export FILE.safetensors"
+        )
     if path.suffix in (".pt", ".pth", ".tar", ".pkl", ".bin"):
         raise UserError(
             f"weights file {path} is a pickled checkpoint, which is not loaded as it is: "
@@ -98,7 +108,7 @@ def read_weights(path: str | Path) -> Weights:
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"weights file {path} cannot be read as safetensors ({error}): "
-            "it is cut short or damaged, fetch or make it again"
+            "it is none, cut short or damaged; give a .safetensors file, or fetch or make it again"
         ) from None
     config = _config(path, metadata)
     return Weights(path, config, _json(path, metadata, "provenance"), tensors)

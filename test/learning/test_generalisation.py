@@ -122,7 +122,7 @@ def test_what_was_measured_is_enough_without_the_weights(runs):
     assert experiment.deviations(after.subject) == []
     new = experiment.Arrangement("CMU3", ring_of_cameras(4, torch.float32))
     with pytest.raises(
-        UserError, match=r"weights\.safetensors does not exist.*no figures for CMU3"
+        UserError, match=r"no figures for CMU3.*2 scenes and seed 0.*what was measured \(--scenes 2"
     ):
         measured(runs, ("full", 0), rigs=[new])
 

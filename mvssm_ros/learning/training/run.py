@@ -94,10 +94,8 @@ def train(
     if _is_first():
         steps = experiment.training.steps
         begun = f"going on from step {before.step} of {steps} ({last})"
-        print(
-            begun if resumed else f"training {experiment.name}: {steps} steps, in {folder}",
-            flush=True,
-        )
+        fresh = f"training {experiment.name}: {steps} steps, in {folder}"
+        print(begun if resumed else fresh + _random_parts(module), flush=True)
 
     spawned = world > 1 and not launched
     keeper = Keeper(folder, parent=os.getpid() if spawned else None)
@@ -118,13 +116,32 @@ def _make_module(experiment: Experiment, task: Task, world: int, fresh: bool) ->
     frozen = training.backbone == "frozen" and hasattr(model, "backbone")
     started_from = None
     if training.start_from and fresh:
-        started_from = warm_start(model, task.config, training.start_from, frozen)
+        needs_backbone = ""
+        if frozen:
+            needs_backbone = (
+                "training.backbone is frozen: give weights with one ('mvssm weights import'), or "
+                "train it (training.backbone: trained)"
+            )
+        elif experiment.data.kind == "own":
+            needs_backbone = (
+                "one's own recordings are too few to begin one with: give weights of a network on "
+                "images"
+            )
+        started_from = warm_start(model, task.config, training.start_from, needs_backbone)
     elif frozen and fresh:
         raise UserError(
             "training.backbone: frozen needs training.start_from (--start-from), weights with a "
             "backbone: a random one learns nothing"
         )
     return TrainingModule(experiment, task, model, started_from, world)
+
+
+def _random_parts(module: TrainingModule) -> str:
+    """What the weights that it begins with lack."""
+    came = module.started_from
+    parts = ["network"] + ["backbone"] * hasattr(module.model, "backbone")
+    lacking = [part for part in parts if came and part not in came["parts"]]
+    return f"; {came['file']} has no {lacking[0]}, which begins at random" if lacking else ""
 
 
 def _trainer(
@@ -315,7 +332,4 @@ def export(folder: str | Path, path: str | Path, best: bool | None = None) -> No
     }
     if own["started_from"]:
         provenance["started_from"] = own["started_from"]
-    try:
-        save_weights(path, MVSSMConfig(**values), own["network"], provenance, own["backbone"])
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
+    save_weights(path, MVSSMConfig(**values), own["network"], provenance, own["backbone"])

@@ -52,6 +52,11 @@ def test_from_a_file_to_weights_in_a_folder_of_its_name(small, tmp_path, monkeyp
         (["keypoints", "--steps", "0"], "training.steps: expected 1 to 1e+09, got 0"),
         (["keypoints", "--processes", "0"], "--processes is 0: expected at least 1"),
         (["keypoints", "--export", "w.pt"], "expected a name that ends in .safetensors"),
+        (["keypoints", "--data", "there"], "keypoints makes its own scenes (data.kind: keypoints)"),
+        (
+            ["keypoints", "--export", "/dev/null/w.safetensors"],
+            "cannot write /dev/null/w.safetensors",
+        ),
         (["keypoints_cmu0", "--out", "OUT"], "CMU0 needs data.calibration (--calibration)"),
         (["own", "--out", "OUT"], "too few to begin with; give weights (--start-from FILE)"),
         (["rgb_small", "--out", "OUT", "--set", "data.crop_px=96"], "is for heatmaps alone"),
