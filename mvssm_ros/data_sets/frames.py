@@ -29,6 +29,7 @@ MISSING, TORN, OTHER_SIZE = "image missing", "image torn", "image of another siz
 NOBODY = "nobody in the ground truth"
 BROKEN, NOT_FINITE = "ground truth broken", "NaN in the ground truth"
 OUTSIDE = "people outside the space"
+NOT_METRES = f"{OUTSIDE}, as if not in metres"
 NO_FAULT = (NOBODY,)  # reasons to leave a frame out that are no fault of the data
 
 # How well images are looked at. "ends": that each is there and whole, by its first and last bytes.
@@ -37,6 +38,7 @@ IMAGE_CHECKS = ("none", "ends", "some", "all")
 _SOME = 20  # frames of a sequence
 # People further than this outside the space stand nowhere: the unit or the axes are wrong.
 _MARGIN_M = 1.0
+_FAR_M = 100.0  # nobody is this far from a rig
 _HEIGHTS_M = (-1.0, 3.0)  # of the middle of a person over the floor at 0; the same beyond these
 _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"  # inside the compressed data 0xff is never followed by 0xd9
@@ -154,6 +156,8 @@ def _truth_fault(candidate: Candidate, space: tuple[Pair, Pair]) -> str:
     at = np.nanmean(people, axis=1)  # [G, 3]
     off = np.abs(at[:, :2] - np.array(space[0])) - np.array(space[1]) / 2
     flying = (at[:, 2] < _HEIGHTS_M[0]) | (at[:, 2] > _HEIGHTS_M[1])
+    if np.abs(at).max() > _FAR_M:
+        return NOT_METRES
     return OUTSIDE if (off > _MARGIN_M).any() or flying.any() else ""
 
 

@@ -65,7 +65,7 @@ def test_frames_that_cannot_be_used_are_counted(tmp_path, trees, tear):
         "nobody in the ground truth": 2,
         "NaN in the ground truth": 1,
         "ground truth broken": 1,
-        "people outside the space": 1,
+        "people outside the space, as if not in metres": 1,
         "image torn": 1,
         "image of another size": 1,
         "image missing": 281,

@@ -13,7 +13,7 @@ from people_passing import joints_m, ring_rig
 
 from mvssm_ros.cli import main
 from mvssm_ros.data_sets import open_own
-from mvssm_ros.data_sets.frames import BROKEN, MISSING, NOBODY, NOT_FINITE, OUTSIDE, TORN
+from mvssm_ros.data_sets.frames import BROKEN, MISSING, NOBODY, NOT_FINITE, NOT_METRES, OUTSIDE, TORN
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import project
 
@@ -173,7 +173,8 @@ def damage(line, how):
         ("null people", f"{BROKEN}: people is no list"),
         *((how, NOT_FINITE) for how in ("NaN", "inf")),
         *((how, NOBODY) for how in ("nobody", "all unknown")),
-        *((how, OUTSIDE) for how in ("far", "millimetres")),
+        ("far", OUTSIDE),
+        ("millimetres", NOT_METRES),
         *((how, MISSING) for how in ("camera", "other camera")),
     ],
 )
