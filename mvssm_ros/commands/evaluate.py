@@ -191,8 +191,10 @@ def _write(args: argparse.Namespace, report: str, figures: dict) -> None:
     print(report)
     if args.markdown:
         write_text(Path(args.markdown), report + "\n")
+        print(f"table: {args.markdown}")
     if args.json:
         write_text(Path(args.json), json.dumps(plain(figures), indent=1))
+        print(f"figures: {args.json}")
 
 
 def _keypoints_report(args: argparse.Namespace) -> tuple[str, dict, list[dict]]:

@@ -47,7 +47,7 @@ def test_from_a_file_to_weights_in_a_folder_of_its_name(small, tmp_path, monkeyp
     ("words", "told"),
     [
         (["nothing"], "there is none of this name; known are keypoints,"),
-        (["keypoints", "--set", "steps=3"], "--set steps=3: expected KEY=VALUE"),
+        (["keypoints", "--set", "steps=3"], "--set steps=3: expected SECTION.KEY=VALUE"),
         (["keypoints", "--set", "training.steps=a"], "training.steps: expected a number"),
         (["keypoints", "--steps", "0"], "training.steps: expected 1 to 1e+09, got 0"),
         (["keypoints", "--processes", "0"], "--processes is 0: expected at least 1"),
