@@ -108,7 +108,9 @@ def overrides_of(args: argparse.Namespace) -> dict[str, Any]:
     for text in args.set:
         key, equals, value = text.partition("=")
         if not equals or "." not in key:
-            raise UserError(f"--set {text}: expected SECTION.KEY=VALUE, as in training.learning_rate=1e-3")
+            raise UserError(
+                f"--set {text}: expected SECTION.KEY=VALUE, as in training.learning_rate=1e-3"
+            )
         documents = parse_documents(value, f"--set {key}")
         overrides[key.strip()] = documents[0] if documents else None
     for option, key in _SETS.items():

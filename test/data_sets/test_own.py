@@ -13,7 +13,15 @@ from people_passing import joints_m, ring_rig
 
 from mvssm_ros.cli import main
 from mvssm_ros.data_sets import open_own
-from mvssm_ros.data_sets.frames import BROKEN, MISSING, NOBODY, NOT_FINITE, NOT_METRES, OUTSIDE, TORN
+from mvssm_ros.data_sets.frames import (
+    BROKEN,
+    MISSING,
+    NOBODY,
+    NOT_FINITE,
+    NOT_METRES,
+    OUTSIDE,
+    TORN,
+)
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import project
 
