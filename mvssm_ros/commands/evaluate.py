@@ -247,7 +247,7 @@ def _rigs(args: argparse.Namespace) -> list[tuple[str, int, Cameras | None]]:
 def _view_numbers(text: str) -> list[int]:
     numbers = _numbers("--views", text)
     if min(numbers) < 2 or max(numbers) > MAX_CAMERAS:
-        raise UserError(f"--views '{text}': expected 2 to {MAX_CAMERAS}; 3D needs two views")
+        raise UserError(f"--views '{text}': expected at least 2 views, at most {MAX_CAMERAS}")
     return numbers
 
 

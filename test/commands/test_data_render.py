@@ -25,7 +25,8 @@ def test_a_sheet_has_a_row_a_scene_and_a_column_a_view(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--views", "1", "--out", "x.png"], "--views is 1"),
+        (["--views", "1", "--out", "x.png"], "--views is 1: expected 2 to 64"),
+        (["--seed", "-1", "--out", "x.png"], "--seed is -1: expected at least 0"),
         (["--out", "x.gif"], "ends in .jpg or .png"),
         (["--scenes", "1", "--out", "/proc/none/x.png"], "cannot write /proc/none/x.png"),
     ],

@@ -228,6 +228,8 @@ def test_time_limit_is_kept(tmp_path):
 def arguments(**changed):
     values = {
         "source": "film",
+        "scenario": None,
+        "seed": None,
         "out": "out",
         "rate": None,
         "rig": "corrected",
@@ -251,6 +253,8 @@ def test_missing_wheel_says_how_to_install_it(tmp_path, monkeypatch):
     [
         ({"sets": 0}, "--sets is 0"),
         ({"sets": 101}, "--sets is 101"),
+        ({"scenario": "walk"}, "--scenario is for simulated people: add --source sim"),
+        ({"seed": 0}, "--seed is for simulated people: add --source sim"),
         ({"rate": 0.0}, "--rate is 0"),
         ({"rate": float("nan")}, "--rate is nan"),
         ({"time_limit": -1.0}, "--time-limit is -1"),

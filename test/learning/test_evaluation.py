@@ -119,6 +119,9 @@ def test_held_out_scenes_do_not_depend_on_how_many_are_asked_for():
     [
         (["--method", "magic"], "--method 'magic' is unknown"),
         (["--views", "1,3"], "at least 2 views"),
+        (["--views", "3,65"], "at most 64"),
+        (["--seed", "-1"], "--seed is -1: expected at least 0"),
+        (["--json", "/dev/null/x.json"], "cannot write /dev/null/x.json: Not a directory"),
         (["--views", "three"], "expected whole numbers"),
         (["--scenes", "0"], "--scenes is 0"),
         (["--rigs", "CMU0"], "--rigs CMU0 needs --panoptic-calibration"),
