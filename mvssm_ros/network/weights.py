@@ -6,6 +6,7 @@ holds `format`, `config` and `provenance` (JSON). Nothing is ever unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -63,7 +64,8 @@ def save_weights(
         temporary.chmod(0o644)  # safetensors writes files that only their owner can read
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         told = getattr(error, "strerror", None) or _one_line(error)
         raise UserError(f"weights file {path} cannot be written: {told}") from None
 

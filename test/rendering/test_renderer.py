@@ -117,9 +117,13 @@ def test_tiles_find_what_trying_every_solid_at_every_pixel_finds():
     solids = stage(batch.joints_m.clone(), _some_boxes())
     views = views_of(batch.drawn, (96, 96))
     found = first_hits(views, solids.cones, solids.boxes).t_m
-    nearest, farthest = (
-        _every_solid_at_every_pixel(views, *_grown(solids, by_m)) for by_m in (1e-3, -1e-3)
+    nearest, exact, farthest = (
+        _every_solid_at_every_pixel(views, *_grown(solids, by_m)) for by_m in (1e-3, 0.0, -1e-3)
     )
+    grazes = ~torch.isinf(nearest) & ~((farthest - nearest) < 0.05)
+    same = torch.isinf(exact) & torch.isinf(found) | ((exact - found).abs() < 1e-4)
+    assert same[views.valid & ~grazes].all()
+    assert grazes[views.valid].float().mean() < 0.05
     assert torch.isfinite(nearest[views.valid]).float().mean() > 0.02
     assert (nearest[views.valid] - 1e-4 <= found[views.valid]).all()
     assert (found[views.valid] <= farthest[views.valid] + 1e-4).all()

@@ -116,18 +116,12 @@ def _make_module(experiment: Experiment, task: Task, world: int, fresh: bool) ->
     frozen = training.backbone == "frozen" and hasattr(model, "backbone")
     started_from = None
     if training.start_from and fresh:
-        needs_backbone = ""
-        if frozen:
-            needs_backbone = (
-                "training.backbone is frozen: give weights with one ('mvssm weights import'), or "
-                "train it (training.backbone: trained)"
+        started_from = warm_start(model, task.config, training.start_from, frozen)
+        if experiment.data.kind == "own" and "backbone" not in started_from["parts"]:
+            raise UserError(
+                f"weights file {training.start_from} has no backbone, and one's own recordings are too "
+                "few to begin one with: give weights of a network on images"
             )
-        elif experiment.data.kind == "own":
-            needs_backbone = (
-                "one's own recordings are too few to begin one with: give weights of a network on "
-                "images"
-            )
-        started_from = warm_start(model, task.config, training.start_from, needs_backbone)
     elif frozen and fresh:
         raise UserError(
             "training.backbone: frozen needs training.start_from (--start-from), weights with a "

@@ -26,9 +26,7 @@ _MAMBA = {
 _MAMBA_TENSORS = ("query_proj", "feature_gtbs", "keypoint_gtbs")  # as `mvgformer_network`
 
 
-def warm_start(
-    model: nn.Module, config: MVSSMConfig, path: str | Path, needs_backbone: str = ""
-) -> dict:
+def warm_start(model: nn.Module, config: MVSSMConfig, path: str | Path, frozen: bool) -> dict:
     """Load a weights file of ours into the model; returns where they came from, for the
     provenance, and which `parts` the file has.
 
@@ -36,7 +34,7 @@ def warm_start(
     add nothing yet, as their output projections are zero. Parts that the file lacks stay fresh.
 
     Raises UserError: a setting differs (named), a tensor does not fit, nothing in the file is for this
-    model, or it has no backbone and `needs_backbone` says why there must be one.
+    model, or `frozen` and the file has no backbone.
     """
     path = SHIPPED if str(path) == "shipped" else Path(path)
     if not path.is_file():
@@ -53,8 +51,11 @@ def warm_start(
             f"weights file {path} holds {'a backbone alone' if backbone_state else 'nothing'}: "
             "there is no place for it in this experiment's network"
         )
-    if needs_backbone and backbone is not None and not backbone_state:
-        raise UserError(f"weights file {path} has no backbone, and {needs_backbone}")
+    if frozen and backbone is not None and not backbone_state:
+        raise UserError(
+            f"weights file {path} has no backbone, and training.backbone is frozen: give weights "
+            "with one ('mvssm weights import'), or train it (training.backbone: trained)"
+        )
     _check_config(weights, config, bool(network_state), backbone is not None)
     if network_state:
         load_state(network, _with_fresh_mamba(network, network_state, weights), weights.path)

@@ -165,7 +165,7 @@ def test_started_from_the_shipped_weights_the_figures_are_those_of_evaluate():
     )
     task = KeypointsTask(experiment)
     model = task.build()
-    origin = warm_start(model, task.config, SHIPPED)
+    origin = warm_start(model, task.config, SHIPPED, frozen=False)
     assert origin["file"] == "keypoints.safetensors"
     figures = task.validate(model.eval())
     expected = evaluate(network_method(Predictor.from_pretrained()), held_out_scenes(6, 5, 0))

@@ -52,7 +52,7 @@ def test_what_mamba_adds_starts_at_nothing(tmp_path, batch):
     save_weights(path, replace(plain, tree_order=False), without.state_dict(), {"by": "us"})
     torch.manual_seed(3)
     with_mamba = MVSSM(NETWORK)
-    told = warm_start(with_mamba, NETWORK, path)
+    told = warm_start(with_mamba, NETWORK, path, frozen=False)
     assert (told["file"], told["provenance"]) == ("w.safetensors", {"by": "us"})
     assert len(with_mamba.state_dict()) > len(without.state_dict())
     for ours, theirs in zip(answer(with_mamba.eval(), batch), answer(without, batch), strict=True):
@@ -64,15 +64,15 @@ def test_another_network_is_refused_by_the_names_of_its_settings(tmp_path):
     save_weights(path, NETWORK, MVSSM(NETWORK).state_dict(), {})
     other = replace(NETWORK, d_model=8, fuse="mean", survivors=(9,))
     with pytest.raises(UserError, match=r"d_model: 16, here 8; fuse: 'mean_max', here 'mean'\)"):
-        warm_start(MVSSM(other), other, path)
+        warm_start(MVSSM(other), other, path, frozen=False)
     turned = replace(NETWORK, tree_order=False)
     with pytest.raises(UserError, match=r"tree_order: True, here False"):
-        warm_start(MVSSM(turned), turned, path)
+        warm_start(MVSSM(turned), turned, path, frozen=False)
     less = replace(NETWORK, ablation="no_mamba")
     with pytest.raises(UserError, match=r"ablation: 'full', here 'no_mamba'"):
-        warm_start(MVSSM(less), less, path)
+        warm_start(MVSSM(less), less, path, frozen=False)
     fewer = replace(NETWORK, survivors=(3,), n_proposals=0)  # the same weights
-    warm_start(MVSSM(fewer), fewer, path)
+    warm_start(MVSSM(fewer), fewer, path, frozen=False)
 
 
 SMALL = small_rgb(d_model=16, n_layers=2, survivors=(6,), grid_from_layer=1)
@@ -88,13 +88,13 @@ def test_an_image_network_takes_keypoints_weights_and_keeps_its_backbone(tmp_pat
     save_weights(path, NETWORK, reader.state_dict(), {})
     model = image_network()
     before = {k: v.clone() for k, v in model.backbone.state_dict().items()}
-    warm_start(model, SMALL, path)
+    warm_start(model, SMALL, path, frozen=False)
     assert all(
         torch.equal(v, reader.state_dict()[k]) for k, v in model.network.state_dict().items()
     )
     assert all(torch.equal(v, before[k]) for k, v in model.backbone.state_dict().items())
     with pytest.raises(UserError, match=r"has no backbone, and training\.backbone is frozen"):
-        warm_start(model, SMALL, path, "training.backbone is frozen")
+        warm_start(model, SMALL, path, frozen=True)
 
 
 def test_weights_for_images_of_half_the_size_are_a_start_for_whole_ones(tmp_path):
@@ -103,7 +103,7 @@ def test_weights_for_images_of_half_the_size_are_a_start_for_whole_ones(tmp_path
     made = ImageNetwork(half)
     save_weights(path, half, made.network.state_dict(), {}, made.backbone.state_dict())
     model = ImageNetwork(whole)
-    warm_start(model, whole, path)
+    warm_start(model, whole, path, frozen=False)
     assert all(torch.equal(v, made.state_dict()[k]) for k, v in model.state_dict().items())
 
 
@@ -113,16 +113,16 @@ def test_a_backbone_alone_leaves_the_network_fresh(tmp_path):
     save_weights(path, paper_rgb("resnet_small"), {}, {}, backbone.state_dict())
     model = image_network()
     before = {k: v.clone() for k, v in model.network.state_dict().items()}
-    warm_start(model, SMALL, path, "training.backbone is frozen")
+    warm_start(model, SMALL, path, frozen=True)
     loaded = model.backbone.state_dict()
     assert all(torch.equal(v, loaded[k]) for k, v in backbone.state_dict().items())
     assert all(torch.equal(v, before[k]) for k, v in model.network.state_dict().items())
     with pytest.raises(UserError, match="a backbone alone: there is no place for it"):
-        warm_start(MVSSM(NETWORK), NETWORK, path)
+        warm_start(MVSSM(NETWORK), NETWORK, path, frozen=False)
     large = paper_rgb("resnet50")
     save_weights(path, large, {}, {}, backbone.state_dict())
     with pytest.raises(UserError, match="frontend: 'resnet50', here 'resnet_small'"):
-        warm_start(model, SMALL, path)
+        warm_start(model, SMALL, path, frozen=False)
 
 
 def random_mvgformer() -> dict[str, torch.Tensor]:
@@ -154,7 +154,7 @@ def test_an_imported_mvgformer_computes_the_same_before_the_first_step(tmp_path,
     imported = read_weights(out)
     config = replace(imported.config, ablation="full")
     model = ImageNetwork(config)
-    told = warm_start(model, config, out, "training.backbone is frozen")
+    told = warm_start(model, config, out, frozen=True)
     assert told["provenance"]["imported"]["decoder"]["kind"] == "mvgformer"
 
     generator = torch.Generator().manual_seed(2)
@@ -201,3 +201,20 @@ def test_a_frozen_backbone_needs_weights_and_does_not_move(tmp_path):
     module = TrainingModule(with_rate, Task(), image_network())
     rates = [group["rate"] for group in module.configure_optimizers().param_groups]
     assert rates == [1.0, 1.0, 0.1, 0.1]
+
+
+def test_ones_own_recordings_need_weights_with_a_backbone(tmp_path):
+    pytest.importorskip("lightning")
+    from mvssm_ros.learning.training.run import _make_module
+
+    path = tmp_path / "w.safetensors"
+    save_weights(path, NETWORK, MVSSM(NETWORK).state_dict(), {})
+    experiment = changed("training", start_from=str(path))
+    data = replace(experiment.data, kind="own")
+    experiment = replace(experiment, network=SMALL, data=data)
+
+    class Task:
+        trained_on, config, build = "images", SMALL, staticmethod(image_network)
+
+    with pytest.raises(UserError, match="has no backbone, and one's own recordings are too few"):
+        _make_module(experiment, Task(), 1, fresh=True)
