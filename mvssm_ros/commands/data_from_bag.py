@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from mvssm_ros.bags.reader import BagReader
 from mvssm_ros.commands.ros_arguments import no_ros
-from mvssm_ros.data_sets.frames import OUTSIDE, Array, Candidate, usable
+from mvssm_ros.data_sets.frames import NOT_METRES, OUTSIDE, Array, Candidate, usable
 from mvssm_ros.data_sets.label_files import read_label_file
 from mvssm_ros.data_sets.label_topic import read_label_topic
 from mvssm_ros.data_sets.labels import Labels, People3D, seen_by_two
@@ -31,6 +31,7 @@ _SOURCES = ("people", "people_topic", "keypoints", "keypoints_topics")
 _TOLERANCE_S, _TOLERANCE_2D_S = 0.05, 0.02
 _MOST_S = 4e9  # also from stamps that begin at 0
 _NOT_SEEN = "nobody whom two cameras see"
+_NOWHERE = (OUTSIDE, NOT_METRES)
 
 
 def add_arguments(actions: Any) -> None:
@@ -215,7 +216,7 @@ def _take(
     joints, reason = labels.at(image_set.stamp_ns)
     reason = reason or _outside(joints, rig)
     if reason:
-        middle = np.nanmean(joints, (0, 1)) if reason == OUTSIDE else np.zeros(0)
+        middle = np.nanmean(joints, (0, 1)) if reason in _NOWHERE else np.zeros(0)
         where = f"the middle of its people is ({', '.join(f'{x:.2f}' for x in middle)}) m"
         counts.leave_out(reason, where if len(middle) else "")
         return
@@ -258,6 +259,6 @@ def _nothing(args: argparse.Namespace, counts: _Counts, images: BagImages, label
             f"; the labels are from {first:.3f} to {last:.3f} s: their clock must be that of the"
             " images (--time-offset), and they must be close enough together (--tolerance)"
         )
-    if OUTSIDE in counts.left_out:
+    if any(reason in counts.left_out for reason in _NOWHERE):
         text += f"; lengths must be metres in the frame '{images.rig.reference_frame}', z up"
     return text

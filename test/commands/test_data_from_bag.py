@@ -287,7 +287,7 @@ def test_millimetres_are_told(world, make, tmp_path):
     (tmp_path / "labels.jsonl").write_text("\n".join(lines))
     status, _, err = make("--people", tmp_path / "labels.jsonl")
     assert status == 2
-    assert "8 people outside the space; first: the middle of its people is (" in err
+    assert "8 people outside the space, as if not in metres; first: the middle of its people" in err
     assert "lengths must be metres in the frame 'map', z up" in err
 
 

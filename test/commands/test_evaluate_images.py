@@ -88,7 +88,9 @@ def test_panoptic_beside_the_published_figures(tmp_path, monkeypatch, capsys):
     assert row["frames"] == 2
     assert row["joints"]["nose"]["mean_mm"] == pytest.approx(50 / 3, abs=0.01)
     said = capsys.readouterr().out
-    assert (tmp_path / "t.md").read_text().strip() == said.strip()
+    table, written = said.split("table: ")
+    assert (tmp_path / "t.md").read_text().strip() == table.strip()
+    assert written.split() == [f"{tmp_path}/t.md", "figures:", f"{tmp_path}/figures.json"]
     assert "2 frames (3 left out (image torn))" in said
     assert "| measure | VoxelPose | MvP | MVGFormer | MV-SSM (paper) | **ours** |" in said
     assert "| MPJPE mm | 17.7 | 15.8 | 16.0 | 15.7 | 16.7 |" in said
