@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from mvssm_ros.commands.numbers import expect
+from mvssm_ros.commands import evaluate_options
+from mvssm_ros.commands.evaluate_options import METHODS, RANDOM, add_arguments
 from mvssm_ros.commands.output import check_writable, write_text
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import Cameras
@@ -29,120 +30,11 @@ from mvssm_ros.learning.held_out import held_out_scenes, measure, plain
 from mvssm_ros.learning.panoptic_rigs import arrangement_nodes, load_panoptic_rig
 from mvssm_ros.rig.rig_file import MAX_CAMERAS
 
-__all__ = ["add_arguments", "held_out_scenes", "run"]
-
-METHODS = ("mvssm", "triangulate", "oracle")
-# default views and scenes
-WORLDS = {"keypoints": ("2,3,5,8", 200), "rendered": ("5", 50), "film": ("4", 50)}
-DATA_SETS = ("panoptic", "human36m", "shelf", "campus", "own")
-RANDOM = "random"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", help="weights of the network (default: those shipped)")
-    parser.add_argument(
-        "--world",
-        choices=tuple(WORLDS),
-        default="keypoints",
-        help="held-out scenes of 2D keypoints (default); for RGB weights: rendered images, or the "
-        "demo's film, beside the keypoints network's people in it",
-    )
-    _add_data_set_arguments(parser)
-    parser.add_argument(
-        "--method",
-        default="all",
-        help=f"one or several of {', '.join(METHODS)}, separated by commas, or all (default): "
-        "the network, the classical chain, triangulation with the true association",
-    )
-    parser.add_argument(
-        "--views", help="numbers of views of random rigs (default: 2,3,5,8; rendered: 5)"
-    )
-    parser.add_argument(
-        "--rigs",
-        default=RANDOM,
-        help="random and/or Panoptic's CMU0..CMU4, CMU0ex2..CMU0ex7, separated by commas "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--panoptic-calibration",
-        metavar="FILE",
-        help="calibration_<sequence>.json of CMU Panoptic, for the CMU rigs",
-    )
-    parser.add_argument("--scenes", type=int, help="scenes a rig (default: 200; rendered: 50)")
-    parser.add_argument("--seed", type=int, default=0, help="of the scenes (default: 0)")
-    parser.add_argument(
-        "--score-threshold",
-        type=float,
-        help="report people above this score (default: the weights say)",
-    )
-    parser.add_argument(
-        "--tracking",
-        action="store_true",
-        help="instead: follow the people of synthetic crowds, five views at 10 Hz",
-    )
-    parser.add_argument(
-        "--people", default="2,4,6,10", help="in each crowd, with --tracking (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--seconds", type=float, default=60.0, help="of each crowd, with --tracking (default: 60)"
-    )
-    parser.add_argument(
-        "--start-from-tracks",
-        action="store_true",
-        help="with --tracking: also let the network look where the tracker expects people",
-    )
-    parser.add_argument(
-        "--covariance",
-        action="store_true",
-        help="instead: errors against what the network's and the calibrated covariances say",
-    )
-    parser.add_argument(
-        "--covariance-fit",
-        action="store_true",
-        help="the same with constants fitted anew, to other scenes",
-    )
-    parser.add_argument("--device", default="cpu", help="for the network (default: cpu)")
-    parser.add_argument("--json", metavar="FILE", help="write settings and figures as JSON")
-    parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown")
-    parser.add_argument(
-        "--plots",
-        metavar="FOLDER",
-        help=f"write {plots.JOINTS_FILE}, {plots.CAMERAS_FILE}, {plots.RIGS_FILE} there (needs matplotlib)",
-    )
-
-
-def _add_data_set_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--data-set",
-        choices=DATA_SETS,
-        help="instead: images of its test split, beside published figures",
-    )
-    parser.add_argument("--root", help="folder of the data set")
-    parser.add_argument(
-        "--arrangement",
-        default="CMU0",
-        help="with --data-set panoptic: cameras CMU0..CMU4, CMU0ex2..CMU0ex7, one or several "
-        "separated by commas (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--sequences", help="with --data-set panoptic: these, separated by commas (default: all)"
-    )
-    parser.add_argument(
-        "--frames",
-        type=int,
-        metavar="N",
-        help="with --data-set: N frames, evenly spread (default: all)",
-    )
+__all__ = ["add_arguments", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
-    _check_combinations(args)
-    views, scenes = WORLDS[args.world]
-    args.views = views if args.views is None else args.views
-    args.scenes = scenes if args.scenes is None else args.scenes
-    expect(args, scenes=(1, None), frames=(1, None), seed=(0, None))
-    if args.score_threshold is not None and not 0 <= args.score_threshold <= 1:
-        raise UserError(f"--score-threshold is {args.score_threshold:g}: expected 0 to 1")
+    evaluate_options.complete(args)
     check_writable(args.json, args.markdown, args.plots and Path(args.plots) / plots.JOINTS_FILE)
     if args.plots:
         plots.require_matplotlib()
@@ -168,23 +60,6 @@ def run(args: argparse.Namespace) -> int:
         for path in plots.save_plots(rows, args.plots, title):
             print(f"plot: {path}")
     return 0
-
-
-def _check_combinations(args: argparse.Namespace) -> None:
-    others = [name for name in ("tracking", "covariance", "covariance_fit") if getattr(args, name)]
-    other = f"--{others[0].replace('_', '-')}" if others else ""
-    if args.data_set and not args.root:
-        raise UserError(f"--data-set {args.data_set} needs --root: the folder of the data set")
-    if args.root and not args.data_set:
-        raise UserError(f"--root needs --data-set: one of {', '.join(DATA_SETS)}")
-    if args.data_set and args.world != "keypoints":
-        raise UserError(f"--data-set and --world {args.world}: give one of them")
-    if other and (args.data_set or args.world != "keypoints"):
-        raise UserError(
-            f"{other} is measured on synthetic keypoints: leave out --data-set, --world"
-        )
-    if other and args.plots:
-        raise UserError(f"--plots: {other} has none")
 
 
 def _write(args: argparse.Namespace, report: str, figures: dict) -> None:

@@ -20,7 +20,7 @@ def report(args: argparse.Namespace, views: list[int]) -> tuple[str, dict]:
     predictor = Predictor.from_pretrained(args.weights, device=args.device, covariance_model=None)
 
     def errors(n_views: int, seed: int) -> uncertainty.Errors:
-        from mvssm_ros.commands.evaluate import held_out_scenes
+        from mvssm_ros.learning.held_out import held_out_scenes
 
         scenes = held_out_scenes(args.scenes, n_views, seed)
         return uncertainty.errors_of(predictor, tqdm(scenes, desc=f"{n_views} views", leave=False))

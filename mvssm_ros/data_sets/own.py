@@ -12,14 +12,15 @@ joint is not known. Everybody whom two cameras see must be in a line: who is not
 
 The last fifth of the moments, in the order of their stamps, is the test split, the others are the
 training split: neighbouring images are nearly the same, and a random choice would measure what was
-learnt by heart. Heights come out over the floor of the rig's space, and so do the cameras.
+learnt by heart. A stamp, or an image, that an earlier line has leaves the later one out: the same moment
+could be in both splits. Heights come out over the floor of the rig's space, and so do the cameras.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -44,6 +45,7 @@ from mvssm_ros.rig.rig_file import Rig, load_rig
 
 RIG, PEOPLE, IMAGES = "rig.yaml", "people.jsonl", "images"
 LAYOUT = f"{RIG}, {PEOPLE} and {IMAGES}/<camera>/<number>.jpg"
+REPEATED = "stamp or image of another line"
 SPLITS = ("train", "test")
 TEST_SHARE = 5  # the last of so many parts
 _MOST_BYTES = 1_000_000  # of a line
@@ -84,7 +86,7 @@ def open_own(
         raise UserError(f"interval {interval}: expected 1 or more")
     rig = load_rig(root / RIG)
     cameras = _cameras(rig, root / RIG)
-    moments = list(read_moments(root / PEOPLE))
+    moments = _without_repeats(read_moments(root / PEOPLE))
     _check_cameras(moments, rig, root)
     chosen = split_moments(moments, split)[::interval]
     space = rig.space
@@ -124,6 +126,23 @@ def read_moments(path: Path) -> Iterator[Moment]:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     if not found:
         raise UserError(f"{path}: is empty; expected a line for every moment")
+
+
+def _without_repeats(moments: Iterable[Moment]) -> list[Moment]:
+    """The same; those whose stamp, or one of whose images, was there before come with a fault."""
+    stamps_ns: set[int] = set()
+    paths: set[str] = set()
+    marked = []
+    for moment in moments:
+        if not moment.fault:
+            images = list(moment.images.values())
+            known = moment.stamp_ns in stamps_ns or not paths.isdisjoint(images)
+            if known or len(set(images)) < len(images):
+                moment = replace(moment, fault=REPEATED)
+            stamps_ns.add(moment.stamp_ns)
+            paths.update(images)
+        marked.append(moment)
+    return marked
 
 
 def _lines(file: Any) -> Iterator[bytes]:

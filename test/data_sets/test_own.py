@@ -22,6 +22,7 @@ from mvssm_ros.data_sets.frames import (
     OUTSIDE,
     TORN,
 )
+from mvssm_ros.data_sets.own import REPEATED
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.cameras import project
 
@@ -159,6 +160,12 @@ def damage(line, how):
         del line["images"]["cam2"]
     elif how == "other camera":
         line["images"]["cam7"] = line["images"].pop("cam2")
+    elif how == "another's stamp":
+        line["stamp_ns"] = START_NS
+    elif how == "another's image":
+        line["images"]["cam2"] = "images/cam2/000000.jpg"
+    elif how == "an image twice":
+        line["images"]["cam2"] = line["images"]["cam1"]
     return line
 
 
@@ -184,6 +191,7 @@ def damage(line, how):
         ("far", OUTSIDE),
         ("millimetres", NOT_METRES),
         *((how, MISSING) for how in ("camera", "other camera")),
+        *((how, REPEATED) for how in ("another's stamp", "another's image", "an image twice")),
     ],
 )
 def test_a_line_that_cannot_be_used_is_left_out_and_counted(write, lines, how, reason):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mvssm_ros.commands.evaluate import held_out_scenes
 from mvssm_ros.learning import uncertainty
+from mvssm_ros.learning.held_out import held_out_scenes
 from mvssm_ros.predictor import Predictor
 from mvssm_ros.uncertainty import SHIPPED, CovarianceModel
 
