@@ -76,6 +76,7 @@ def run_cmake(stage_dir: Path) -> None:
             "CMAKE_BUILD_TYPE": "Release",
             "CMAKE_INSTALL_PREFIX": str(stage_dir),
             "CMAKE_PREFIX_PATH": prefix,
+            "MVSSM_UNITY_BUILD": "ON",
             "Python3_EXECUTABLE": sys.executable,
         }
         configure += [f"-D{name}={value}" for name, value in options.items()]

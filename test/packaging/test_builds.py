@@ -143,7 +143,7 @@ class PipInstall:
 
 
 def pip_install(environment: Path, source: Path, *options: str) -> PipInstall:
-    """Install from `source` in build isolation, look at the result and uninstall it again."""
+    """Install from `source`, look at the result and uninstall it again."""
     bin_dir = environment / "bin"
     pip(environment, "-c", CONSTRAINTS, *options, ".", cwd=source)
     (site_packages,) = environment.glob("lib/python*/site-packages")
@@ -160,7 +160,15 @@ def pip_install(environment: Path, source: Path, *options: str) -> PipInstall:
 
 
 @pytest.fixture(scope="module")
+def with_generators(scratch, environment, installed) -> Path:
+    """The environment with the message generators, as a ROS installation has them."""
+    pip(environment, "-c", CONSTRAINTS, "-r", REQUIREMENTS / "build.txt", cwd=scratch)
+    return environment
+
+
+@pytest.fixture(scope="module")
 def installed(scratch, environment) -> PipInstall:
+    """By pip's default: in build isolation."""
     return pip_install(environment, copy_of_the_package(scratch / "pip_source"))
 
 
@@ -170,9 +178,10 @@ def test_pip_install(environment, installed):
     assert installed.left_behind == set()
 
 
-def test_pip_install_editable(scratch, environment, installed):
+def test_pip_install_editable(scratch, with_generators, installed):
+    """As `make setup` does it, without build isolation."""
     source = copy_of_the_package(scratch / "editable_source")
-    editable = pip_install(environment, source, "-e")
+    editable = pip_install(with_generators, source, "--no-build-isolation", "-e")
     assert editable.imported_from == str(source / "mvssm_ros" / "__init__.py")
     assert "usage: mvssm" in editable.help_text
     assert editable.prefix_files == installed.prefix_files
@@ -180,19 +189,18 @@ def test_pip_install_editable(scratch, environment, installed):
     assert editable.left_behind == set()
 
 
-def test_colcon_build(scratch, environment, installed):
+def test_colcon_build(scratch, with_generators, installed):
     """colcon's install works once sourced, and holds the same files as pip's."""
-    # What a ROS installation has, and a pip install of this package alone does not.
-    pip(environment, "-c", CONSTRAINTS, "-r", REQUIREMENTS / "build.txt", cwd=scratch)
     run(sys.executable, "-m", "venv", scratch / "colcon_venv", cwd=scratch)
     colcon_bin = scratch / "colcon_venv" / "bin"
     pip(scratch / "colcon_venv", "-r", REQUIREMENTS / "colcon.txt", cwd=scratch)
 
     workspace = scratch / "workspace"
     copy_of_the_package(workspace / "src" / "mvssm_ros")
-    python = environment / "bin" / "python"
+    python = with_generators / "bin" / "python"
     options = ["--cmake-args", f"-DPython3_EXECUTABLE={python}", "-DBUILD_TESTING=OFF"]
-    ros = {"AMENT_PREFIX_PATH": str(environment), "CMAKE_PREFIX_PATH": str(environment)}
+    found_in = str(with_generators)
+    ros = {"AMENT_PREFIX_PATH": found_in, "CMAKE_PREFIX_PATH": found_in}
     run(colcon_bin / "colcon", "build", *options, cwd=workspace, **ros)
 
     seen = run(

@@ -101,14 +101,20 @@ def test_only_training_imports_lightning():
 def test_torchrun_trains_like_our_own_processes(small, tmp_path):
     from mvssm_ros.learning.training.checkpoints import LAST, read_checkpoint
 
-    common = ["-m", "mvssm_ros.cli", "train", str(small), "--steps", "2", "--device", "cpu"]
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    common = ["train", str(small), "--steps", "2", "--device", "cpu"]
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    for words in (
-        [*common, "--processes", "2", "--out", str(ours)],
-        [*torchrun, *common, "--out", str(theirs), "--export", str(tmp_path / "w.safetensors")],
-    ):
-        subprocess.run([sys.executable, *words], check=True, capture_output=True)
+    assert mvssm(*common, "--processes", "2", "--out", ours) == 0
+    torchrun = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+    ]
+    command = [*torchrun, "-m", "mvssm_ros.cli", *common, "--out", str(theirs)]
+    weights = tmp_path / "w.safetensors"
+    subprocess.run([*command, "--export", str(weights)], check=True, capture_output=True)
     left, right = (read_checkpoint(folder / LAST)["state_dict"] for folder in (ours, theirs))
     assert all((left[key] == right[key]).all() for key in left)
-    assert read_weights(tmp_path / "w.safetensors").provenance["world"] == 2
+    assert read_weights(weights).provenance["world"] == 2
