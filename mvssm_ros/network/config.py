@@ -196,7 +196,7 @@ def small_rgb(**changes: Any) -> MVSSMConfig:
         "n_proposals": 0,
         "grid_pitch_m": 0.5,
         "survivors": (40, 24, 16),
-        "score_threshold": 0.25,
+        "score_threshold": 0.2,
         "rounds": 4,
     }
     return MVSSMConfig(**(settings | changes))

@@ -131,7 +131,7 @@ SPECS = (
         "model.score_threshold",
         -1.0,
         "People with a lower score, 0..1, are not reported. -1: as the weights say (keypoints 0.1,"
-        " resnet_small 0.25).",
+        " resnet_small 0.2).",
         -1.0,
         1.0,
         dynamic=True,

@@ -207,10 +207,11 @@ def _accelerator(device: str, precision: str, world: int) -> str:
     if device == "cuda" and not there:
         raise UserError("--device cuda: this PyTorch finds no CUDA GPU; take --device cpu")
     use_cuda = there and device != "cpu"
-    if use_cuda and world > torch.cuda.device_count() and not _torchrun_world():
-        raise UserError(
-            f"--processes {world}: one a GPU, and there are {torch.cuda.device_count()}"
-        )
+    most, what = max(2, os.cpu_count() or 1), "core"  # each takes as much memory as all of a run
+    if use_cuda:
+        most, what = torch.cuda.device_count(), "GPU"
+    if world > most and not _torchrun_world():
+        raise UserError(f"--processes {world}: expected at most {most}, one a {what}")
     if precision == "16-mixed" and not use_cuda:
         raise UserError("training.precision: 16-mixed needs CUDA; take bf16-mixed or 32-true")
     return "cuda" if use_cuda else "cpu"

@@ -51,6 +51,10 @@ def test_from_a_file_to_weights_in_a_folder_of_its_name(small, tmp_path, monkeyp
         (["keypoints", "--set", "training.steps=a"], "training.steps: expected a number"),
         (["keypoints", "--steps", "0"], "training.steps: expected 1 to 1e+09, got 0"),
         (["keypoints", "--processes", "0"], "--processes is 0: expected at least 1"),
+        (
+            ["keypoints", "--processes", "9999", "--device", "cpu", "--out", "OUT"],
+            "--processes 9999: expected at most",
+        ),
         (["keypoints", "--export", "w.pt"], "expected a name that ends in .safetensors"),
         (["keypoints", "--data", "there"], "keypoints makes its own scenes (data.kind: keypoints)"),
         (
