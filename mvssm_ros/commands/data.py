@@ -7,6 +7,7 @@ import argparse
 from mvssm_ros.commands import data_from_bag, data_render
 from mvssm_ros.data_sets.check import (
     DECODED,
+    DEFAULT_ARRANGEMENT,
     KINDS,
     Options,
     check,
@@ -29,8 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     look.add_argument("root", metavar="ROOT", help="the folder of the data set")
     look.add_argument("--kind", help=f"{', '.join(KINDS)} (default: as what lies there)")
-    look.add_argument("--arrangement", default="CMU0",
-                      help="Panoptic's cameras, CMU0 to CMU4 or CMU0exK (default: %(default)s)")  # fmt: skip
+    look.add_argument(
+        "--arrangement",
+        help=f"Panoptic's cameras, CMU0 to CMU4 or CMU0exK (default: {DEFAULT_ARRANGEMENT})",
+    )
     look.add_argument("--images", default="some",
                       help=f"{', '.join(DECODED)}: which images to decode (default: %(default)s); "
                       "unless none, of every image it is seen that it is there and whole")  # fmt: skip
@@ -40,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--sequences", nargs="+", default=(), metavar="NAME",
                       help="Panoptic: these sequences only")  # fmt: skip
     look.add_argument("--interval", type=int, metavar="N",
-                      help="every so manieth frame (default: as in the papers; own: all)")  # fmt: skip
+                      help="every N-th frame (default: as in the papers; own: all)")  # fmt: skip
     look.add_argument("--whole", action="store_true",
                       help="Campus, Shelf: all frames, not only those that are evaluated")  # fmt: skip
     data_from_bag.add_arguments(actions)
@@ -58,7 +61,9 @@ def _check(args: argparse.Namespace) -> int:
         args.whole,
     )  # fmt: skip
     kind, openers = resolve(args.root, options)
-    cameras = f", cameras of {options.arrangement}" if kind == "panoptic" else ""
+    cameras = (
+        f", cameras of {options.arrangement or DEFAULT_ARRANGEMENT}" if kind == "panoptic" else ""
+    )
     print(f"{args.root}: {kind}{cameras}; images decoded: {options.images}")
     width = max(len(name) for name, _ in [*openers, ("sequence", None)])
     print(heading(width))

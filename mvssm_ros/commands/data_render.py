@@ -19,6 +19,9 @@ from mvssm_ros.rig.rig_file import MAX_CAMERAS
 _SEEN_BGR, _HIDDEN_BGR = (80, 220, 80), (60, 60, 235)
 
 
+MOST_PEOPLE = 32
+
+
 def add_arguments(actions: argparse._SubParsersAction) -> None:
     parser = actions.add_parser(
         "render",
@@ -36,7 +39,7 @@ def add_arguments(actions: argparse._SubParsersAction) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    expect(args, scenes=(1, None), views=(2, MAX_CAMERAS), people=(1, None), seed=(0, None))
+    expect(args, scenes=(1, None), views=(2, MAX_CAMERAS), people=(1, MOST_PEOPLE), seed=(0, None))
     if args.out.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise UserError(f"--out {args.out}: expected a name that ends in .jpg or .png")
     torch.set_num_threads(1)

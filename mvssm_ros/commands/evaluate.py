@@ -116,6 +116,8 @@ def _rigs(args: argparse.Namespace) -> list[tuple[str, int, Cameras | None]]:
                 "calibration_<sequence>.json"
             )
         rigs.append((name, len(nodes), load_panoptic_rig(args.panoptic_calibration, name)))
+    if args.panoptic_calibration and all(cameras is None for _, _, cameras in rigs):
+        raise UserError("--panoptic-calibration: is for --rigs CMU0 and the like; leave it out")
     return rigs
 
 

@@ -22,6 +22,7 @@ from mvssm_ros.data_sets import (
     read_image,
 )
 from mvssm_ros.data_sets import Sequence as Recording
+from mvssm_ros.data_sets.frames import left_out
 from mvssm_ros.errors import UserError
 from mvssm_ros.geometry.skeletons import SHELF14, skeleton_map
 from mvssm_ros.learning import metrics, pcp
@@ -169,8 +170,7 @@ def _skipped(recordings: Sequence[Recording]) -> dict[str, int]:
 
 
 def _left_out(recordings: Sequence[Recording]) -> str:
-    reasons = [f"{count} left out ({reason})" for reason, count in _skipped(recordings).items()]
-    return ", ".join(reasons) or "none left out"
+    return left_out(_skipped(recordings))
 
 
 def _text(

@@ -139,16 +139,16 @@ def complete(args: argparse.Namespace) -> None:
     """
     kind = _measurement(args)
     reads = _READS[kind]
-    if "root" in reads and not args.root:
-        raise UserError(f"{kind} needs --root: the folder of the data set")
     for name in sorted({name for names in _READS.values() for name in names} - set(reads)):
         value = getattr(args, name)
         if value is not None and value is not False:
             fitting = [other for other, names in _READS.items() if name in names]
             raise UserError(
-                f"--{name.replace('_', '-')} says nothing to {kind}: leave it out, or measure with"
+                f"--{name.replace('_', '-')} does not go with {kind}: leave it out, or measure with"
                 f" {', '.join(fitting)}"
             )
+    if "root" in reads and not args.root:
+        raise UserError(f"{kind} needs --root: the folder of the data set")
     args.world = args.world or "keypoints"
     views, scenes = WORLDS[args.world]
     for name, value in {**_DEFAULTS, "views": views, "scenes": scenes}.items():

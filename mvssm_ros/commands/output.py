@@ -24,7 +24,10 @@ def check_writable(*paths: str | Path | None) -> None:
 
     Nothing is made. None, for an option that was not given, is left out.
     """
-    for path in (Path(path) for path in paths if path is not None):
+    given = [Path(path) for path in paths if path is not None]
+    for path in given:
+        if given.count(path) > 1:
+            raise UserError(f"cannot write {path}: it is named twice, for two things")
         if path.is_dir():
             raise UserError(f"cannot write {path}: it is a folder, expected the name of a file")
         place = path.parent

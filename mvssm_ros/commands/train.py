@@ -83,6 +83,11 @@ def run(args: argparse.Namespace) -> int:
             f"--data {args.data}: {args.experiment} makes its own scenes (data.kind: "
             f"{experiment.data.kind}) and reads no data set"
         )
+    if args.calibration and not experiment.data.arrangement:
+        raise UserError(
+            f"--calibration {args.calibration}: is for the cameras of data.arrangement, and "
+            f"{args.experiment} has none"
+        )
     check_writable(args.export)
     folder = Path(args.out or Path("runs") / find_experiment(args.experiment).stem)
     require_lightning()

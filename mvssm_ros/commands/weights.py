@@ -68,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _halve(source: Path, out: Path) -> int:
     weights = read_weights(source)
+    if out.exists() and out.samefile(source):
+        raise UserError(f"--out {out}: is the file that is read; give another name")
     parts = [
         {k: v.half() if v.is_floating_point() else v for k, v in weights.part(name).items()}
         for name in ("network", "backbone")

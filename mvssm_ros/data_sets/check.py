@@ -22,13 +22,15 @@ LAYOUTS = {
 KINDS = tuple(LAYOUTS)
 DECODED = ("all", "some", "none")  # what the command offers of frames.IMAGE_CHECKS
 
+DEFAULT_ARRANGEMENT = "CMU0"
+
 
 @dataclass(frozen=True)
 class Options:
     """What to check. interval, split: None = all that lies there, at the papers' intervals."""
 
     kind: str | None = None
-    arrangement: str = "CMU0"
+    arrangement: str | None = None  # CMU0
     images: str = "some"
     split: str | None = None
     sequences: tuple[str, ...] = ()
@@ -107,6 +109,7 @@ def resolve(root: str | Path, options: Options) -> tuple[str, list[tuple[str, Op
     if options.split not in (None, *panoptic.SPLITS):
         raise UserError(f"--split {options.split}: expected {' or '.join(panoptic.SPLITS)}")
     kind = options.kind or guess_kind(root)
+    _check_fit(kind, options)
     path = folder(root, LAYOUTS[kind])
     asked = kind == "panoptic" and (options.split or options.sequences)  # then it is missed by name
     if not asked and not _looks_like(kind, path):
@@ -121,8 +124,23 @@ def resolve(root: str | Path, options: Options) -> tuple[str, list[tuple[str, Op
     return kind, [(kind, partial(opener, path, options.whole, options.images))]
 
 
+def _check_fit(kind: str, options: Options) -> None:
+    """Raise UserError for options that other kinds of data sets have."""
+    single = kind in ("campus", "shelf")
+    strange = {
+        "--arrangement": options.arrangement is not None and kind != "panoptic",
+        "--sequences": options.sequences and kind != "panoptic",
+        "--whole": options.whole and not single,
+        "--split": options.split and single,
+        "--interval": options.interval and single,
+    }
+    for option in (name for name, is_strange in strange.items() if is_strange):
+        raise UserError(f"{option} does not go with {kind}: leave it out")
+
+
 def _panoptic(root: Path, options: Options) -> list[tuple[str, Opener]]:
-    panoptic.arrangement_nodes(options.arrangement)
+    arrangement = options.arrangement or DEFAULT_ARRANGEMENT
+    panoptic.arrangement_nodes(arrangement)
     names = options.sequences or (
         panoptic.split_sequences(root, options.split)
         if options.split
@@ -138,7 +156,7 @@ def _panoptic(root: Path, options: Options) -> list[tuple[str, Opener]]:
                 partial(
                     panoptic.open_sequence,
                     root / name,
-                    options.arrangement,
+                    arrangement,
                     interval,
                     options.images,
                 ),
@@ -216,6 +234,12 @@ def summary(rows: list[Row], kind: str, options: Options) -> list[str]:
         lines[0] += f"; left out for faults: {left_out}"
     if closed:
         lines[0] += f"; sequences that cannot be opened: {closed} of {len(rows)}"
+    if kind == "own":
+        frames_of = [row.sequence.frames for row in rows if row.sequence]
+        told = own.doubt(
+            person for part in frames_of for frame in part for person in frame.joints_m
+        )
+        lines += [told] * bool(told)
     if kind == "panoptic" and not options.split and not options.sequences:
         names = {row.name for row in rows}
         for split, wanted in panoptic.SPLITS.items():

@@ -8,7 +8,7 @@ counted; the others are used. What concerns a whole sequence (its calibration, i
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,6 +85,12 @@ class Sequence:
     space_size_m: Pair
     skipped: dict[str, int]
     examples: dict[str, str] = field(default_factory=dict)
+
+
+def left_out(skipped: Mapping[str, int]) -> str:
+    """How many frames are left out for each reason, for people."""
+    reasons = [f"{count} left out ({reason})" for reason, count in skipped.items()]
+    return ", ".join(reasons) or "none left out"
 
 
 @dataclass(frozen=True, eq=False)

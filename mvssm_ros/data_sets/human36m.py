@@ -66,7 +66,7 @@ def open_human36m(
 
     Args:
         split: "train" or "test".
-        interval: use every so manieth frame; default: 5 in training, 64 in test.
+        interval: use every N-th frame; default: 5 in training, 64 in test.
         images: how well to look at images, see `frames.IMAGE_CHECKS`.
 
     Raises:

@@ -50,6 +50,8 @@ SPLITS = ("train", "test")
 TEST_SHARE = 5  # the last of so many parts
 _MOST_BYTES = 1_000_000  # of a line
 _SHAPE = (PANOPTIC15.n_joints, 3)
+_NECK, _MID_HIP = (PANOPTIC15.joints.index(name) for name in ("neck", "mid_hip"))
+_RISE_M = 0.15
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def open_own(
         root: the folder with rig.yaml and people.jsonl; see the module.
         split: "train" or "test".
         images: how well to look at images, see `frames.IMAGE_CHECKS`.
-        interval: use every so manieth moment.
+        interval: use every N-th moment.
 
     Raises:
         UserError: the folder, the rig file or people.jsonl is missing or cannot be used, a camera
@@ -103,6 +105,19 @@ def split_moments(moments: list[Moment], split: str) -> list[Moment]:
     n_test = max(1, len(ordered) // TEST_SHARE) if len(ordered) > 1 else 0
     at = len(ordered) - n_test
     return ordered[:at] if split == "train" else ordered[at:]
+
+
+def doubt(people: Iterable[Array]) -> str:
+    """What a look at all people [15, 3] m says against their labels; "" if nothing.
+
+    Whoever stands, walks or sits has the neck over the hips. Labels with y up do not.
+    """
+    rise_m = np.array([joints[_NECK, 2] - joints[_MID_HIP, 2] for joints in people])
+    rise_m = rise_m[np.isfinite(rise_m)]
+    low = int((rise_m < _RISE_M).sum())
+    if 2 * low <= len(rise_m):
+        return ""
+    return f"{low} of {len(rise_m)} people have the neck no higher than the hips: is z up in the labels?"
 
 
 def read_moments(path: Path) -> Iterator[Moment]:

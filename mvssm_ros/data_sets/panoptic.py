@@ -73,7 +73,7 @@ def open_panoptic(
     Args:
         split: "train" or "test".
         arrangement: "CMU0" to "CMU4", or "CMU0exK".
-        interval: use every so manieth file of poses; default: as the papers in that split.
+        interval: use every N-th file of poses; default: as the papers in that split.
         sequences: these instead of the split's.
         images: how well to look at images, see `frames.IMAGE_CHECKS`.
 

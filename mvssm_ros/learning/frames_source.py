@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from mvssm_ros.data_sets.frames import Frame, Sequence, read_image
+from mvssm_ros.data_sets.frames import Frame, Sequence, left_out, read_image
 from mvssm_ros.errors import UserError
 from mvssm_ros.frontends.images import letterbox
 from mvssm_ros.geometry.cameras import Cameras, in_view, project
@@ -45,11 +45,14 @@ class FramesSource:
         self.places: list[Place] = [(s, f) for s in sequences for f in s.frames]
         if not self.places:
             raise UserError(
-                f"{data.root}: no frame of {data.kind} to train on "
-                f"(left out: {self.skipped or 'none'}); 'mvssm data check {data.root}' says why"
+                f"{data.root}: no frame of {data.kind} to train on, {left_out(self.skipped)};"
+                f" 'mvssm data check {data.root}' says where"
             )
         views = sequences[0].cameras.n_views
         self.at_once = max(1, data.view_budget // views)  # frames a batch
+
+    def __str__(self) -> str:
+        return f"{self.data.root}, {len(self.places)} frames to train on, {left_out(self.skipped)}"
 
     def batch(self, number: int, seed: int) -> ImageBatch:
         """Batch `number` of the endless stream of a seed. All its frames are of one sequence.

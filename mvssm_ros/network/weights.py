@@ -83,8 +83,9 @@ def read_weights(path: str | Path) -> Weights:
     """Read a weights file. Raises UserError that says what is wrong with it and what to do."""
     path = Path(path)
     if not path.is_file():
+        what = "is no file" if path.exists() else "does not exist"
         raise UserError(
-            f"weights file {path} does not exist: give the path of a .safetensors file, "
+            f"weights file {path} {what}: give the path of a .safetensors file, "
             "or none to use the weights that ship with the package"
         )
     if path.suffix == ".ckpt":

@@ -86,7 +86,7 @@ def load_keypoints(path: str | Path) -> KeypointSequence:
         if isinstance(error, UserError):
             raise
         raise UserError(
-            f"{where}: is no NumPy archive ({error}); write it with numpy.savez, without objects"
+            f"{where}: is no NumPy archive of numbers; write it with numpy.savez, without objects"
         ) from None
     return make_sequence(cameras, stamps, keypoints, skeleton, where)
 

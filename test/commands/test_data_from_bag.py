@@ -291,6 +291,21 @@ def test_millimetres_are_told(world, make, tmp_path):
     assert "lengths must be metres in the frame 'map', z up" in err
 
 
+def test_y_up_is_doubted(world, make, tmp_path, capsys):
+    lines = []
+    for number in range(SETS):
+        x, y, z = np.moveaxis(world.moments[number].joints_m, -1, 0)
+        people = np.stack([x, z, -y], -1)
+        people[..., 2] -= people[..., 2].min()  # on the floor
+        lines.append(json.dumps({"stamp_ns": stamp_ns(number), "people": people.tolist()}))
+    (tmp_path / "labels.jsonl").write_text("\n".join(lines))
+    status, out, _ = make("--people", tmp_path / "labels.jsonl")
+    assert status == 0
+    assert "people have the neck no higher than the hips: is z up in the labels?" in out
+    main(["data", "check", str(tmp_path / "mine")])
+    assert "is z up in the labels?" in capsys.readouterr().out
+
+
 def test_what_lies_there_is_left_alone(make, tmp_path):
     words = ("--people-topic", "/ground_truth")
     out = tmp_path / "mine"

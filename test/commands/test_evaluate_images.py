@@ -201,22 +201,24 @@ def test_columns_without_figures_are_left_out():
         (["--world", "rendered", "--weights", "no.safetensors"], "does not exist"),
         (["--world", "rendered", "--rigs", "CMU0"], "needs --panoptic-calibration"),
         (["--world", "rendered", "--tracking"], "--world rendered and --tracking: give one"),
+        (["--world", "rendered", "--panoptic-calibration", "f.json"], "is for --rigs CMU0"),
+        (["--json", "/tmp/one", "--markdown", "/tmp/one"], "it is named twice, for two things"),
         (["--data-set", "shelf"], "needs --root"),
         (["--root", "."], "or measure with --data-set panoptic, --data-set human36m"),
         (
             ["--data-set", "own", "--root", ".", "--views", "3"],
-            "--views says nothing to --data-set own",
+            "--views does not go with --data-set own",
         ),
         (
             ["--data-set", "campus", "--root", ".", "--arrangement", "CMU0"],
             "leave it out, or measure with --data-set panoptic\n",
         ),
-        (["--world", "film", "--seed", "0"], "--seed says nothing to --world film"),
+        (["--world", "film", "--seed", "0"], "--seed does not go with --world film"),
         (["--world", "film", "--start-from-tracks"], "or measure with --tracking"),
         (["--data-set", "shelf", "--root", "no-folder"], "no-folder"),
         (["--data-set", "campus", "--root", ".", "--world", "rendered"], "give one of them"),
         (["--data-set", "panoptic", "--root", ".", "--frames", "0"], "--frames is 0"),
-        (["--covariance", "--plots", "p"], "--plots says nothing to --covariance"),
+        (["--covariance", "--plots", "p"], "--plots does not go with --covariance"),
     ],
 )
 def test_mistakes_are_told_in_a_line(words, expected, capsys):

@@ -129,6 +129,10 @@ def test_halving_keeps_the_answers_and_refuses_what_16_bits_cannot_hold(tmp_path
         assert loaded[name].dtype == value.dtype
         torch.testing.assert_close(loaded[name], value, rtol=1e-3, atol=1e-6)
 
+    before = whole.read_bytes()
+    with pytest.raises(UserError, match="is the file that is read; give another name"):
+        mvssm_weights("halve", whole, "--out", tmp_path / "." / whole.name)
+    assert whole.read_bytes() == before
     name = next(k for k, v in network.items() if v.is_floating_point())
     network[name] = torch.full_like(network[name], 1e6)
     save_weights(whole, config, network, {})

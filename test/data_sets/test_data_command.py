@@ -133,6 +133,17 @@ def test_a_wrong_root_or_option_is_one_line_and_2(tmp_path, trees, capsys):
     assert checked(capsys, path.parent, "--kind", "shelf")[0] == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("--split", "test"), ("--sequences", "a"), ("--arrangement", "CMU0"), ("--interval", "2")],
+)
+def test_options_of_other_data_sets_are_refused(tmp_path, trees, capsys, words):
+    root = trees.make_shelf(tmp_path, [[trees.shelf_standing_m] * 601], ())
+    status, _, err = checked(capsys, root, *words)
+    assert status == 2
+    assert f"{words[0]} does not go with shelf" in err
+
+
 @pytest.mark.parametrize("number", ["1" + 400 * "0", "1" + 5000 * "0", "1e999", "[" * 100_000])
 def test_numbers_beyond_all_measure(tmp_path, trees, capsys, number):
     path = trees.make_panoptic(tmp_path / "p", nodes=())

@@ -53,7 +53,7 @@ def test_other_skeletons_are_mapped(parts, tmp_path):
         ({"keypoints": np.zeros((4, 2, 3, 17, 3))}, "must have 15 joints, got 17"),
         ({"keypoints": np.full((4, 2, 3, 15, 3), 300.0)}, "confidences must be 0 to 1, got 300"),
         ({"keypoints": np.full((4, 2, 3, 15, 3), "a")}, "expected numbers"),
-        ({"keypoints": np.full((4, 2, 3, 15, 3), None)}, "is no NumPy archive (Object arrays"),
+        ({"keypoints": np.full((4, 2, 3, 15, 3), None)}, "is no NumPy archive of numbers"),
         ({"cameras": np.array(["left"])}, "are of 2 cameras, but cameras names 1"),
         ({"cameras": np.array(["left", "left"])}, "left is given twice"),
         ({"cameras": np.array([1, 2])}, "cameras: expected a list of names, got int64 [2]"),

@@ -228,7 +228,10 @@ def check(experiment: Experiment, where: str) -> None:
             f"{where} training.later_rounds: needs network.rounds above 1 (images), got 1"
         )
     if experiment.validation.patience and not experiment.validation.every:
-        raise UserError(f"{where} validation.patience: needs validation.every above 0, got 0")
+        raise UserError(
+            f"{where} validation.every: 0 is no validation, and validation.patience"
+            f" ({experiment.validation.patience}) counts them; set that to 0 too"
+        )
 
 
 def _one_of(value: str, known: tuple[str, ...], where: str) -> None:

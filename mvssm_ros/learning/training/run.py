@@ -96,6 +96,7 @@ def train(
         begun = f"going on from step {before.step} of {steps} ({last})"
         fresh = f"training {experiment.name}: {steps} steps, in {folder}"
         print(begun if resumed else fresh + _random_parts(module), flush=True)
+        _remark(module, accelerator)
 
     spawned = world > 1 and not launched
     keeper = Keeper(folder, parent=os.getpid() if spawned else None)
@@ -136,6 +137,21 @@ def _random_parts(module: TrainingModule) -> str:
     parts = ["network"] + ["backbone"] * hasattr(module.model, "backbone")
     lacking = [part for part in parts if came and part not in came["parts"]]
     return f"; {came['file']} has no {lacking[0]}, which begins at random" if lacking else ""
+
+
+def _remark(module: TrainingModule, accelerator: str) -> None:
+    """What data there are, and what would make the run faster."""
+    frames = getattr(module.task, "frames", None)
+    if frames is not None:
+        print(f"data: {frames}", flush=True)
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    lacks = "avx512_bf16" in able and not (able["avx512_bf16"] or able.get("amx_bf16"))
+    if lacks and accelerator == "cpu" and module.experiment.training.precision == "bf16-mixed":
+        print(
+            "training.precision: this processor has no bfloat16 and takes several times as long with"
+            " it; --set training.precision=32-true",
+            flush=True,
+        )
 
 
 def _trainer(

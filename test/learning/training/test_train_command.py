@@ -56,6 +56,11 @@ def test_from_a_file_to_weights_in_a_folder_of_its_name(small, tmp_path, monkeyp
             "--processes 9999: expected at most",
         ),
         (["keypoints", "--export", "w.pt"], "expected a name that ends in .safetensors"),
+        (["keypoints", "--calibration", "f.json"], "is for the cameras of data.arrangement"),
+        (
+            ["own", "--set", "validation.every=0"],
+            "validation.every: 0 is no validation, and validation.patience (3) counts them",
+        ),
         (["keypoints", "--data", "there"], "keypoints makes its own scenes (data.kind: keypoints)"),
         (
             ["keypoints", "--export", "/dev/null/w.safetensors"],
