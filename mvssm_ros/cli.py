@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from mvssm_ros.errors import UserError
 
@@ -31,6 +32,13 @@ COMMANDS = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Mistakes in one line, as all others, without the usage before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; '{self.prog} --help' lists what there is")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand. Returns its exit status; 2 for a user's mistake, told in one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -47,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="mvssm", description="Calibrated cameras to tracked 3D people, for robots."
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

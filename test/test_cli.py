@@ -25,8 +25,19 @@ def test_every_command_explains_itself(command, capsys):
     assert command in capsys.readouterr().out
 
 
-def test_a_mistake_is_one_line(capsys):
-    assert main(["rig", "check", "nowhere.yaml"]) == 2
+@pytest.mark.parametrize(
+    "words",
+    [
+        "rig check nowhere.yaml",
+        "rig",
+        "none",
+        "export x --format c3d",
+        "sim --seed a",
+        "data check --no",
+    ],
+)
+def test_a_mistake_is_one_line(words, capsys):
+    assert main(words.split()) == 2
     error = capsys.readouterr().err
     assert error.startswith("mvssm: error: ")
     assert error.count("\n") == 1

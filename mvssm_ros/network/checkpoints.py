@@ -196,6 +196,11 @@ def _kind(path: Path, state: Mapping[str, Tensor]) -> str:
         raise UserError(
             f"{path.name}: a ResNet without deconv_layers (ImageNet weights?); give a PoseResNet"
         )
+    if any(key.startswith("model.decoder.") for key in state):
+        raise UserError(
+            f"{path.name}: a checkpoint of a training run of ours; write its weights with the command "
+            "that trained it and --export FILE.safetensors"
+        )
     raise UserError(
         f"{path.name}: no VoxelPose, MvP, MVGFormer or PoseResNet checkpoint; its first key is "
         f"{next(iter(state))!r}"

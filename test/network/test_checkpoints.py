@@ -122,6 +122,7 @@ class TestWhatIsRefused:
         self.refuse(tmp_path, blank(shapes), "without deconv_layers")
 
     def test_something_else(self, tmp_path):
+        self.refuse(tmp_path, blank({"model.decoder.x": (3, 3)}), "a training run of ours; write")
         self.refuse(tmp_path, blank({"encoder.0.weight": (3, 3)}), r"first key is 'encoder\.0\.wei")
 
     def test_not_a_state_dict(self, tmp_path):

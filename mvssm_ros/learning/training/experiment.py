@@ -251,7 +251,7 @@ def find_experiment(name: str | Path) -> Path:
     if path.name not in known:
         raise UserError(
             f"experiment '{name}': there is none of this name; known are {', '.join(known)}, and "
-            "the path of a file is good too"
+            "the path of a .yaml file is good too"
         )
     return folder / f"{path.name}.yaml"
 
