@@ -72,7 +72,7 @@ def test_paths_are_no_part_of_the_settings(tmp_path):
         ("network: {depth: 1}", r"network: unknown key 'depth'"),
         ("network: 3", r"network: expected a mapping"),
         ("loss: {clamp_m: -1}", r"loss\.clamp_m: expected 0\.001 to 100, got -1"),
-        ("validation: {every: 0, patience: 1}", r"validation\.patience: needs validation\.every"),
+        ("validation: {every: 0, patience: 1}", r"validation\.every: 0 is no validation"),
         ("validation: !!python/name:os.system {}", r"YAML tags \(!\.\.\.\) are not allowed"),
         ("data: {root: a, root: b}", r"'root' is given twice"),
         ("[]", r"expected keys and values at the top level"),
