@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import threading
+import time
 import webbrowser
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from mvssm_ros.rig.rig_file import Rig, load_rig
 from mvssm_ros.viewing.library import viewer_library
 from mvssm_ros.viewing.outlet import BAG_MEMORY, LOCALHOST, Outlet
 from mvssm_ros.viewing.scene import WIDTH_PX, Scene
+
+_LOOKS_EVERY_S = 0.1  # whether a signal has come
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,9 +94,9 @@ def _show_bag(args: argparse.Namespace, rig: Rig) -> int:
             told.add(kind)
             print(f"mvssm view: warning: {text}", file=sys.stderr)
 
-    end = threading.Event()
+    ended: list[int] = []  # no lock, which a signal's handler may find taken by what it interrupts
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: end.set())
+        signal.signal(number, lambda signum, _: ended.append(signum))
     save = Path(args.save) if args.save else None
     outlet = Outlet("" if save else args.host, args.port, save, BAG_MEMORY)
     try:
@@ -107,8 +109,8 @@ def _show_bag(args: argparse.Namespace, rig: Rig) -> int:
         scene = Scene(outlet.recording, rig, live=False, width_px=args.image_width)
         count = show_bag(args.bag, ViewMessages(scene, args.image_rate, report))
         print(f"mvssm view: {count} messages of {args.bag} are shown", flush=True)
-        if save is None:
-            end.wait()
+        while save is None and not ended:
+            time.sleep(_LOOKS_EVERY_S)
     finally:
         outlet.close()
     if save is not None:

@@ -35,14 +35,14 @@ class _StopSignal:
     """Whether a signal has come, and whether it may interrupt what is being done."""
 
     def __init__(self) -> None:
-        self.came = threading.Event()
+        self.came = False  # no lock: a second signal may interrupt what handles the first
         self.may_interrupt = False
         self._interrupted = False
 
     def handle(self, *_: Any) -> None:
-        if not self.came.is_set():  # the last resort: SIGALRM ends the process
+        if not self.came:  # the last resort: SIGALRM ends the process
             signal.setitimer(signal.ITIMER_REAL, _AT_MOST_S)
-        self.came.set()
+        self.came = True
         if self.may_interrupt and not self._interrupted:
             self._interrupted = True
             raise Stopped
@@ -71,11 +71,11 @@ def stoppable() -> Iterator[None]:
     """
     _signal.may_interrupt = True
     try:
-        if _signal.came.is_set():
+        if _signal.came:
             raise Stopped
         yield
     except Exception as error:
-        if _signal.came.is_set():  # what was broken off has made another mistake of it
+        if _signal.came:  # what was broken off has made another mistake of it
             raise Stopped from error
         raise
     finally:
@@ -119,7 +119,7 @@ def run_node(
         code = 2
     finally:
         rclpy.try_shutdown()
-    if _signal.came.is_set():
+    if _signal.came:
         gc.collect()  # with the node go its shared memory and its sockets
         sys.stdout.flush()
         sys.stderr.flush()
@@ -141,13 +141,13 @@ def _spin(make_node: Callable[[], Any], make_executor: Callable[[], Executor]) -
     except Stopped:
         return 0
     except UserError:
-        if _signal.came.is_set():  # nothing is wrong: it was told to stop
+        if _signal.came:  # nothing is wrong: it was told to stop
             return 0
         raise
     executor = make_executor()
     executor.add_node(node)
     try:
-        while not _signal.came.is_set() and rclpy.ok():
+        while not _signal.came and rclpy.ok():
             executor.spin_once(timeout_sec=_POLL_S)
             code = node.finish()
             if code is not None:

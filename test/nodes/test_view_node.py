@@ -351,3 +351,17 @@ def test_a_bag_stays_in_the_browser_until_it_is_ended(world, bag):
     finally:
         process.kill()
         process.wait()
+
+
+def test_signals_end_it_whenever_they_come(world, bag):
+    """Many, one on another's heels: none may wait for what it has interrupted."""
+    process = view(world, str(bag), "--port", str(free_ports()))
+    try:
+        process.stdout.readline()
+        process.stdout.readline()
+        for _ in range(50):
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
