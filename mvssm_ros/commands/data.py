@@ -7,7 +7,6 @@ import argparse
 from mvssm_ros.commands import data_from_bag, data_render
 from mvssm_ros.data_sets.check import (
     DECODED,
-    DEFAULT_ARRANGEMENT,
     KINDS,
     Options,
     check,
@@ -17,6 +16,7 @@ from mvssm_ros.data_sets.check import (
     summary,
     table_lines,
 )
+from mvssm_ros.data_sets.panoptic import DEFAULT_ARRANGEMENT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,9 +61,7 @@ def _check(args: argparse.Namespace) -> int:
         args.whole,
     )  # fmt: skip
     kind, openers = resolve(args.root, options)
-    cameras = (
-        f", cameras of {options.arrangement or DEFAULT_ARRANGEMENT}" if kind == "panoptic" else ""
-    )
+    cameras = f", cameras of {options.panoptic_cameras}" if kind == "panoptic" else ""
     print(f"{args.root}: {kind}{cameras}; images decoded: {options.images}")
     width = max(len(name) for name, _ in [*openers, ("sequence", None)])
     print(heading(width))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mvssm_ros.commands.numbers import expect
+from mvssm_ros.data_sets.panoptic import DEFAULT_ARRANGEMENT
 from mvssm_ros.errors import UserError
 from mvssm_ros.learning import plots
 
@@ -31,7 +32,7 @@ _DEFAULTS = {
     "method": "all",
     "rigs": RANDOM,
     "seed": 0,
-    "arrangement": "CMU0",
+    "arrangement": DEFAULT_ARRANGEMENT,
     "people": "2,4,6,10",
     "seconds": 60.0,
 }

@@ -22,20 +22,22 @@ LAYOUTS = {
 KINDS = tuple(LAYOUTS)
 DECODED = ("all", "some", "none")  # what the command offers of frames.IMAGE_CHECKS
 
-DEFAULT_ARRANGEMENT = "CMU0"
-
 
 @dataclass(frozen=True)
 class Options:
     """What to check. interval, split: None = all that lies there, at the papers' intervals."""
 
     kind: str | None = None
-    arrangement: str | None = None  # CMU0
+    arrangement: str | None = None
     images: str = "some"
     split: str | None = None
     sequences: tuple[str, ...] = ()
     interval: int | None = None
     whole: bool = False
+
+    @property
+    def panoptic_cameras(self) -> str:
+        return self.arrangement or panoptic.DEFAULT_ARRANGEMENT
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,7 @@ def _check_fit(kind: str, options: Options) -> None:
 
 
 def _panoptic(root: Path, options: Options) -> list[tuple[str, Opener]]:
-    arrangement = options.arrangement or DEFAULT_ARRANGEMENT
-    panoptic.arrangement_nodes(arrangement)
+    panoptic.arrangement_nodes(options.panoptic_cameras)
     names = options.sequences or (
         panoptic.split_sequences(root, options.split)
         if options.split
@@ -156,7 +157,7 @@ def _panoptic(root: Path, options: Options) -> list[tuple[str, Opener]]:
                 partial(
                     panoptic.open_sequence,
                     root / name,
-                    arrangement,
+                    options.panoptic_cameras,
                     interval,
                     options.images,
                 ),

@@ -40,6 +40,7 @@ from mvssm_ros.rig.importers.common import read_json
 # 160906_band3 is in the lists of VoxelPose's code, but not in all papers', and was not always to be
 # had: it is used where it lies, and not missed where it does not.
 OPTIONAL = ("160906_band3",)
+DEFAULT_ARRANGEMENT = "CMU0"
 SPLITS: dict[str, tuple[str, ...]] = {
     "train": (
         *("160422_ultimatum1", "160224_haggling1", "160226_haggling1", "161202_haggling1"),
@@ -63,7 +64,7 @@ _MID_HIP = PANOPTIC15.index("mid_hip")
 def open_panoptic(
     root: str | Path,
     split: str = "train",
-    arrangement: str = "CMU0",
+    arrangement: str = DEFAULT_ARRANGEMENT,
     interval: int | None = None,
     sequences: Iterable[str] | None = None,
     images: str = "ends",
@@ -118,7 +119,10 @@ def found_sequences(root: Path) -> tuple[str, ...]:
 
 
 def open_sequence(
-    path: str | Path, arrangement: str = "CMU0", interval: int = 1, images: str = "ends"
+    path: str | Path,
+    arrangement: str = DEFAULT_ARRANGEMENT,
+    interval: int = 1,
+    images: str = "ends",
 ) -> Sequence:
     """One sequence, from its own folder. Arguments and errors as `open_panoptic`."""
     path = folder(path, f"calibration_<sequence>.json, {POSES} and hdImgs")

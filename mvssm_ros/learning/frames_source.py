@@ -162,9 +162,10 @@ def _open(data: DataConfig, split: str) -> list[Sequence]:
     names = data.sequences if split == "train" else data.validation_sequences
     interval = data.interval if split == "train" else data.validation_interval
     if data.kind == "panoptic":
-        from mvssm_ros.data_sets.panoptic import open_panoptic
+        from mvssm_ros.data_sets.panoptic import DEFAULT_ARRANGEMENT, open_panoptic
 
-        return open_panoptic(data.root, split, data.arrangement or "CMU0", interval, names or None)
+        arrangement = data.arrangement or DEFAULT_ARRANGEMENT
+        return open_panoptic(data.root, split, arrangement, interval, names or None)
     if data.kind == "human36m":
         from mvssm_ros.data_sets.human36m import open_human36m
 
